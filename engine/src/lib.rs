@@ -1,0 +1,13 @@
+//! Flowreel's engine: events, reels, the kernel that makes them, the reducer that reads them.
+//!
+//! Same scenario, seed and version: same bytes. Nothing here reads a clock, the environment, or a
+//! thread count it was not given.
+
+#![warn(missing_docs, clippy::missing_errors_doc)]
+#![warn(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss
+)]
+
+pub mod model;

@@ -1,0 +1,10 @@
+//! What everybody shares: ids, time, events, topology, measures, state.
+//!
+//! Belongs here: values and their one meaning. Does not belong here: anything else of ours;
+//! this folder imports nothing from its neighbours.
+
+pub mod event;
+pub mod hash;
+pub mod id;
+pub mod time;
+pub mod topology;
