@@ -6,5 +6,8 @@
 pub mod event;
 pub mod hash;
 pub mod id;
+pub mod metrics;
+pub mod state;
+pub mod table;
 pub mod time;
 pub mod topology;
