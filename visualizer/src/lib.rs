@@ -1,1 +1,5 @@
-//! Skeleton.
+//! Flowreel's desktop: plays a reel, finished or still growing, as an animated graph.
+//!
+//! Belongs here: the module list. Does not belong here: anything that computes or draws.
+
+pub mod view;
