@@ -5,6 +5,14 @@
 //!
 //! A panel is `fn x_ui(ui: &mut egui::Ui, view: &View) -> Option<Action>` (or pushes into a
 //! `&mut Vec<Action>`); it keeps nothing between frames but what egui itself remembers.
+//!
+//! Each frame the app calls `screens::show(ui, &view, &mut actions)` with the whole window's `Ui`:
+//! on the welcome screen it fills it, on the main screen it docks every panel (`show_inside`) and
+//! returns the rectangle left over, in which the graph is drawn: `-> Option<egui::Rect>`.
+//! Legend, badge and notices over the graph belong to the panels; they get that rectangle as well:
+//! `panels::overlay_ui(ui, rect, &view, &mut actions)` runs after the graph.
+//! Keys belong to the app (`keys.rs`), which asks egui whether a text box has focus.
+//! Colours come from `theme::theme(settings.theme, settings.palette) -> &'static theme::Theme`.
 
 use flowreel_engine::model::event::{EventKind, Outcome};
 use flowreel_engine::model::id::{ClassId, ComponentId, PartId, RequestId};
