@@ -1,0 +1,77 @@
+//! The command line: verbs, exit codes, the shape of errors.
+//!
+//! Belongs here: the table of verbs and what all of them share. Does not belong here: what a verb
+//! does; each has a file of its own with an `Args` struct and
+//! `pub(crate) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError>`.
+//! A new verb is one file, one `mod` line, one variant of [`Verb`], one arm in [`dispatch`].
+
+#[expect(clippy::allow_attributes, reason = "verbs arrive one by one")]
+#[allow(dead_code, reason = "verbs arrive one by one")]
+mod console;
+#[expect(clippy::allow_attributes, reason = "verbs arrive one by one")]
+#[allow(dead_code, reason = "verbs arrive one by one")]
+mod error;
+mod hand_over;
+mod usage;
+
+pub(crate) use console::Console;
+pub(crate) use error::{CliError, Outcome};
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::Write;
+
+/// Record the performance. Replay any moment. Rehearse the next one.
+#[derive(Debug, Parser)]
+#[command(name = "flowreel", version, propagate_version = true)]
+struct Cli {
+    /// Answer with one JSON object on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the live backend (`flowreel-live`) with the arguments that follow.
+    Live(hand_over::Args),
+    /// Open the visualizer (`flowreel-view`) with the arguments that follow.
+    View(hand_over::Args),
+    /// Show the whole job once on this machine (`cargo xtask demo`).
+    Demo(hand_over::Args),
+}
+
+fn dispatch(verb: &Verb, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    match verb {
+        Verb::Live(args) => hand_over::run("flowreel-live", &[], args, console),
+        Verb::View(args) => hand_over::run("flowreel-view", &[], args, console),
+        Verb::Demo(args) => hand_over::run("xtask", &["demo"], args, console),
+    }
+}
+
+/// Runs the program on these arguments (the first is its own name) and gives its exit code.
+pub(crate) fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // A usage error comes before the flag is parsed, and still has to keep to it.
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let result = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => {
+            let mut console = Console::new(cli.json, out, err);
+            dispatch(&cli.verb, &mut console).and_then(|outcome| {
+                console.flush()?;
+                Ok(outcome)
+            })
+        }
+        Err(error) => usage::answer(&error, &mut Console::new(wants_json, out, err)),
+    };
+    match result {
+        Ok(Outcome::Done) => 0,
+        Ok(Outcome::DoesNotHold) => 1,
+        Err(error) => error.report(wants_json, out, err),
+    }
+}
