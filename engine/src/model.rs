@@ -3,6 +3,7 @@
 //! Belongs here: values and their one meaning. Does not belong here: anything else of ours;
 //! this folder imports nothing from its neighbours.
 
+pub mod check;
 pub mod event;
 pub mod hash;
 pub mod id;

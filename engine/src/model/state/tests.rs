@@ -1,6 +1,7 @@
 //! Tests of the reducer: one request in full, contradictions, storage.
 
 use super::*;
+use crate::model::check::check_stream;
 use crate::model::id::PartId;
 use crate::model::time::NS_PER_S;
 use crate::model::topology::{Channel, Class, Component, Path};
@@ -117,6 +118,26 @@ fn one_login_adds_up_everywhere() {
     assert_eq!(state.edge_counts().len(), 2);
     let finished = state.finished().next().expect("one request is over");
     assert_eq!((finished.begun_seq, finished.finished_seq), (0, 11));
+}
+
+#[test]
+fn the_stream_check_accepts_honest_streams_and_names_the_first_broken_event() {
+    let begun = StageEvent {
+        request: RequestId(1),
+        ..StageEvent::new(TimeNs(5), EventKind::RequestBegun, ComponentId(0))
+    };
+    let arrived = StageEvent {
+        seq: 1,
+        kind: EventKind::Arrived,
+        component: ComponentId(1),
+        ..begun
+    };
+    let honest = check_stream(&topology(), [&begun, &arrived]).expect("an honest stream");
+    assert_eq!(honest.event_count(), 2);
+    let hole = StageEvent { seq: 3, ..arrived };
+    let violation = check_stream(&topology(), [&begun, &hole]).unwrap_err();
+    assert_eq!(violation.seq, 3);
+    assert!(violation.what.contains("sequence-broken"), "{violation}");
 }
 
 #[test]
