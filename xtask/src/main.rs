@@ -1,2 +1,80 @@
-//! Skeleton.
-fn main() {}
+//! `cargo xtask`: the project's own commands, the same at a desk and in checks.
+//!
+//! Belongs here: reading the command line, choosing the command, the exit code.
+//! Does not belong here: what a command does (one file each).
+
+mod bench;
+mod dist;
+mod environment;
+mod machine;
+mod process;
+mod steps;
+mod talk;
+mod test;
+mod tidy;
+
+use environment::Environment;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  test [--long]      every check: format, lints, tidy, docs, tests, determinism, pictures
+  tidy               only the rules of the house
+  bench [AREA]       run the benchmarks, write bench/summary.json under the target folder
+  dist               the three programs as they ship, in dist/ under the target folder";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = Environment::read().and_then(|environment| match words.as_slice() {
+        ["test"] => Ok(test::run(&environment, false)),
+        ["test", "--long"] => Ok(test::run(&environment, true)),
+        ["tidy"] => tidy::run(&environment),
+        ["bench"] => bench::run(&environment, None),
+        ["bench", area] => bench::run(&environment, Some(area)),
+        ["dist"] => dist::run(&environment),
+        ["help" | "--help" | "-h"] => {
+            talk::say(USAGE);
+            Ok(Outcome::Holds)
+        }
+        _ => {
+            talk::say(USAGE);
+            Ok(Outcome::BadUsage)
+        }
+    });
+    match outcome {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => {
+            talk::say(&format!("xtask: {error:#}"));
+            Outcome::Fault.exit_code()
+        }
+    }
+}
+
+/// How a command ended; the exit codes are those of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Done, and what was checked holds.
+    Holds,
+    /// Done, and what was checked does not hold.
+    Fails,
+    /// No such command.
+    BadUsage,
+    /// The machine lacks something, or a program could not be run.
+    Fault,
+}
+
+impl Outcome {
+    const fn of(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Fails }
+    }
+
+    fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Holds => 0,
+            Self::Fails => 1,
+            Self::BadUsage => 2,
+            Self::Fault => 3,
+        })
+    }
+}

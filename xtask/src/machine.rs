@@ -1,0 +1,109 @@
+//! What the machine must have besides a Rust tool chain, and how it gets it.
+//!
+//! Belongs here: system packages, installed where we may, named with the exact command where we may not.
+//! Does not belong here: services for tests (services).
+
+use crate::environment::Environment;
+use crate::steps::Ending;
+use crate::{process, talk};
+use anyhow::Result;
+use std::process::{Command, Stdio};
+
+/// Drawing without a display or a graphics card: the Vulkan loader and a software device.
+const PICTURES: &[&str] = &["libvulkan1", "mesa-vulkan-drivers"];
+
+/// Opening the window on X11, also on an invisible one.
+const WINDOW: &[&str] = &[
+    "libxkbcommon-x11-0",
+    "libx11-6",
+    "libx11-xcb1",
+    "libxcursor1",
+    "libxi6",
+    "libxrandr2",
+];
+
+/// Driving the window from tests.
+const WINDOW_TESTS: &[&str] = &["xvfb", "xauth", "xdotool"];
+
+/// What a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Everything the checks use.
+    Checks,
+    #[expect(dead_code, reason = "asked for by the demonstration")]
+    /// What running the demonstration takes.
+    Demonstration,
+}
+
+/// Installs what is missing where we may; otherwise says what to type.
+pub(crate) fn provide(environment: &Environment, need: Need) -> Result<Ending> {
+    let mut wanted: Vec<&str> = [PICTURES, WINDOW].concat();
+    if need == Need::Checks {
+        wanted.extend(WINDOW_TESTS);
+        let has_node_tests = environment
+            .root
+            .join("live-backend/tests/package.json")
+            .is_file();
+        for program in ["nodejs", "npm"] {
+            let command = if program == "nodejs" { "node" } else { program };
+            if has_node_tests && !environment.has(command) {
+                wanted.push(program);
+            }
+        }
+    }
+    if !environment.has("dpkg-query") {
+        let remark = format!(
+            "not a Debian: the equivalents of these packages must be there: {}",
+            wanted.join(" ")
+        );
+        return Ok(Ending::Skipped(remark));
+    }
+    let missing: Vec<&str> = wanted
+        .into_iter()
+        .filter(|name| !is_installed(name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Ending::Passed(String::new()));
+    }
+    let by_hand = format!(
+        "apt-get install -y --no-install-recommends {}",
+        missing.join(" ")
+    );
+    if !environment.is_root {
+        return Ok(Ending::Failed(format!(
+            "packages are missing; run: sudo {by_hand}"
+        )));
+    }
+    talk::say(&format!("    {by_hand}"));
+    if install(&missing).is_err() {
+        // Package lists may be old or empty; with fresh ones a second failure is the answer.
+        process::run(apt(&["update"]).stdout(Stdio::null()))?;
+        install(&missing)?;
+    }
+    Ok(Ending::Passed(format!("installed {}", missing.join(" "))))
+}
+
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query
+        .args(["-W", "-f", "${Status}", package])
+        .stderr(Stdio::null());
+    query
+        .output()
+        .is_ok_and(|answer| answer.stdout.ends_with(b"ok installed"))
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let mut command = apt(&["install", "-y", "--no-install-recommends"]);
+    process::run(command.args(packages).stdout(Stdio::null()))
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .args(["-q", "-o", "DPkg::Lock::Timeout=300"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
+    command
+}

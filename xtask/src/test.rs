@@ -1,0 +1,169 @@
+//! `cargo xtask test`: every check there is, timed, with a table at the end.
+//!
+//! Belongs here: the list of checks and how each is run. Does not belong here: the rules of the house (tidy).
+
+mod determinism;
+mod pictures;
+
+use crate::environment::Environment;
+use crate::machine::{self, Need};
+use crate::steps::{Ending, Steps};
+use crate::{Outcome, process, talk, tidy};
+use anyhow::Result;
+
+/// Builds the programs without new dependencies: `--examples` (there are none) makes cargo choose the
+/// same features as for tests, so that Bevy is compiled once for both.
+pub(crate) const BUILD_PROGRAMS: &[&str] =
+    &["build", "--locked", "--workspace", "--bins", "--examples"];
+
+/// Runs all checks; `long` adds the swarm of random scenarios.
+pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
+    let mut steps = Steps::default();
+    steps.run("packages", || machine::provide(environment, Need::Checks));
+    read_the_text(environment, &mut steps);
+    run_the_tests(environment, &mut steps, long);
+    ask_the_programs(environment, &mut steps);
+    steps.run("licences and sources", || {
+        if !environment.has("cargo-deny") {
+            let remark = "cargo-deny is not installed; cargo install cargo-deny --locked";
+            return Ok(Ending::Skipped(remark.to_owned()));
+        }
+        cargo(
+            environment,
+            &["deny", "check", "bans", "licenses", "sources"],
+        )
+    });
+    steps.run("material beside the checkout", || {
+        Ok(shared_step(environment))
+    });
+    talk::say("");
+    talk::say(&steps.summary());
+    Outcome::of(steps.holds())
+}
+
+/// Checks that read the source without running it.
+fn read_the_text(environment: &Environment, steps: &mut Steps) {
+    steps.run("format", || {
+        cargo(environment, &["fmt", "--all", "--", "--check"])
+    });
+    steps.run("tidy", || tidy_step(environment));
+    steps.run("lints", || {
+        let arguments = [
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        cargo(environment, &arguments)
+    });
+    steps.run("documentation", || {
+        // The same choice of features as for lints, see BUILD_PROGRAMS.
+        let arguments = [
+            "doc",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--lib",
+            "--bins",
+            "--examples",
+        ];
+        let mut command = environment.cargo(&arguments);
+        process::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+        Ok(Ending::Passed(String::new()))
+    });
+}
+
+/// Unit, integration and documentation tests.
+fn run_the_tests(environment: &Environment, steps: &mut Steps, long: bool) {
+    let has_nextest = environment.has("cargo-nextest");
+    steps.run("tests", || {
+        if has_nextest {
+            return cargo(
+                environment,
+                &[
+                    "nextest",
+                    "run",
+                    "--locked",
+                    "--workspace",
+                    "--profile",
+                    "ci",
+                ],
+            );
+        }
+        let targets = ["--lib", "--bins", "--tests", "--examples"];
+        cargo(
+            environment,
+            &[&["test", "--locked", "--workspace"], targets.as_slice()].concat(),
+        )?;
+        Ok(Ending::Passed(
+            "by cargo test; cargo-nextest is not installed".to_owned(),
+        ))
+    });
+    steps.run("documentation tests", || {
+        cargo(environment, &["test", "--locked", "--workspace", "--doc"])
+    });
+    if long {
+        steps.run("swarm", || {
+            if has_nextest {
+                let profile = ["--profile", "swarm", "--no-tests", "pass"];
+                return cargo(
+                    environment,
+                    &[
+                        &["nextest", "run", "--locked", "--workspace"],
+                        profile.as_slice(),
+                    ]
+                    .concat(),
+                );
+            }
+            cargo(
+                environment,
+                &["test", "--locked", "--workspace", "--tests", "swarm_"],
+            )
+        });
+    }
+}
+
+/// Checks that ask the built programs, as a user would.
+fn ask_the_programs(environment: &Environment, steps: &mut Steps) {
+    if !steps.run("programs", || cargo(environment, BUILD_PROGRAMS)) {
+        return;
+    }
+    steps.run("same bytes again", || determinism::check(environment));
+    steps.run("pictures", || pictures::check(environment));
+}
+
+fn cargo(environment: &Environment, arguments: &[&str]) -> Result<Ending> {
+    process::run(&mut environment.cargo(arguments))?;
+    Ok(Ending::Passed(String::new()))
+}
+
+fn tidy_step(environment: &Environment) -> Result<Ending> {
+    let report = tidy::check(environment)?;
+    for line in report
+        .remarks
+        .iter()
+        .cloned()
+        .chain(report.findings.iter().map(ToString::to_string))
+    {
+        talk::say(&line);
+    }
+    let summary = report.summary();
+    Ok(if report.findings.is_empty() {
+        Ending::Passed(summary)
+    } else {
+        Ending::Failed(summary)
+    })
+}
+
+/// The tests read `../shared` themselves; here it is only said whether they could.
+fn shared_step(environment: &Environment) -> Ending {
+    match &environment.shared {
+        Some(_) => Ending::Passed("the tests compared with ../shared/traces".to_owned()),
+        None => {
+            Ending::Skipped("there is no ../shared; tests that compare with it said so".to_owned())
+        }
+    }
+}
