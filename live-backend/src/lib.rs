@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The live notification backend that records every stage event.
+
+pub mod telemetry;

@@ -1,0 +1,30 @@
+//! Telemetry: what the live system did, as stage events, from the hot path to the reel.
+//!
+//! Belongs here: the only clock, typed stages, the rings they are stored into, the one recorder that
+//! orders, folds and writes them, and what is read back (status, journeys, the growing reel).
+//! Does not belong here: any decision of the backend; other folders hand over a stage, never bytes.
+//!
+//! The hot path is [`Telemetry::emit`]: read the clock, store into this thread's ring, return. It never
+//! blocks and never fails; a full ring loses the event and counts it. One recorder thread empties all
+//! rings, puts the events in order, applies them to the state and writes them to the reel, so that
+//! emitted = written + dropped holds at the end of every run.
+
+pub mod clock;
+pub mod detail;
+mod emit;
+pub mod journal;
+pub mod journey;
+mod lane;
+mod order;
+pub mod recorder;
+pub mod stage;
+pub mod topology;
+pub mod visit;
+
+pub use clock::Clock;
+pub use detail::Detail;
+pub use emit::{Stage, Telemetry};
+pub use journey::Part;
+pub use recorder::{Recorder, RecorderCounts, RecorderError};
+pub use topology::{Class, Place};
+pub use visit::{AfterFailure, Visit};

@@ -1,0 +1,149 @@
+//! Details beside an event: why, which, how much, in words; personal data never get in.
+//!
+//! Belongs here: the masking rule and the size limits. Does not belong here: the reel's own layout.
+//!
+//! A value that holds an address, a token or a long secret is replaced before it is stored, and so is
+//! every value under a key that names one, so that a careless caller records a mask and not a person.
+
+/// Longest value kept, in bytes.
+const VALUE_BYTES_MAX: usize = 256;
+/// Most fields kept.
+const FIELD_COUNT_MAX: usize = 16;
+/// What stands where something was hidden.
+const MASK: &str = "[masked]";
+/// Keys whose values are never recorded, whatever they look like.
+const SECRET_KEYS: [&str; 14] = [
+    "address",
+    "authorization",
+    "body",
+    "cookie",
+    "email",
+    "item",
+    "message",
+    "name",
+    "password",
+    "recipient",
+    "secret",
+    "subject",
+    "token",
+    "username",
+];
+
+/// A short list of named values; text is masked as it is added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Detail {
+    /// A detail with one field.
+    #[must_use]
+    pub fn of(key: &'static str, value: &str) -> Self {
+        Self::default().text(key, value)
+    }
+
+    /// Adds a text: masked where it may be personal, cut at 256 bytes; the seventeenth field is dropped.
+    #[must_use]
+    pub fn text(mut self, key: &'static str, value: &str) -> Self {
+        if self.fields.len() < FIELD_COUNT_MAX {
+            self.fields.push((key, masked(key, value)));
+        }
+        self
+    }
+
+    /// Adds a whole number.
+    #[must_use]
+    pub fn number(mut self, key: &'static str, value: u64) -> Self {
+        if self.fields.len() < FIELD_COUNT_MAX {
+            self.fields.push((key, value.to_string()));
+        }
+        self
+    }
+
+    /// The fields in the order they were added.
+    #[must_use]
+    pub fn fields(&self) -> &[(&'static str, String)] {
+        &self.fields
+    }
+}
+
+fn masked(key: &str, value: &str) -> String {
+    let last_word = key.rsplit(['_', '-', '.']).next().unwrap_or(key);
+    if SECRET_KEYS.contains(&last_word) {
+        return MASK.to_owned();
+    }
+    let mut out = String::with_capacity(value.len().min(VALUE_BYTES_MAX));
+    for (index, word) in value.split_whitespace().enumerate() {
+        if index > 0 {
+            out.push(' ');
+        }
+        out.push_str(if is_personal(word) { MASK } else { word });
+        if out.len() >= VALUE_BYTES_MAX {
+            break;
+        }
+    }
+    let end = (0..=VALUE_BYTES_MAX.min(out.len()))
+        .rev()
+        .find(|&end| out.is_char_boundary(end))
+        .unwrap_or(0);
+    out.truncate(end);
+    out
+}
+
+/// An address, a web token, or 24 letters and digits in a row that mix letters and digits.
+fn is_personal(word: &str) -> bool {
+    let is_web_token = word.starts_with("eyJ") && word.contains('.');
+    word.contains('@') || is_web_token || has_secret_run(word)
+}
+
+fn has_secret_run(word: &str) -> bool {
+    word.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| {
+        run.len() >= 24
+            && run.bytes().any(|byte| byte.is_ascii_digit())
+            && run.bytes().any(|byte| byte.is_ascii_alphabetic())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_tokens_and_secrets_are_masked() {
+        for (key, value, recorded) in [
+            ("reason", "round-robin", "round-robin"),
+            (
+                "reply",
+                "550 no such user <a@b.example>",
+                "550 no such user [masked]",
+            ),
+            (
+                "cause",
+                "bearer eyJhbGciOi.J9.x refused",
+                "bearer [masked] refused",
+            ),
+            ("cause", "key 0123456789abcdef01234567", "key [masked]"),
+            ("user_name", "ada", "[masked]"),
+            ("token", "short", "[masked]"),
+        ] {
+            let detail = Detail::of(key, value);
+            assert_eq!(detail.fields(), [(key, recorded.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn values_and_fields_are_bounded() {
+        let long = "ä ".repeat(1000);
+        let mut detail = Detail::of("cause", &long);
+        for number in 0..100 {
+            detail = detail.number("n", number);
+        }
+        assert_eq!(detail.fields().len(), FIELD_COUNT_MAX);
+        assert!(
+            detail
+                .fields()
+                .iter()
+                .all(|(_, text)| text.len() <= VALUE_BYTES_MAX)
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! The handle everybody holds: emit a stage, hand out a request id, read the clock.
+//!
+//! Belongs here: the hot path. Does not belong here: which stages follow each other (stage.rs).
+
+use super::clock::Clock;
+use super::detail::Detail;
+use super::journey::Part;
+use super::lane::{Entry, LaneRegistry};
+use super::recorder::Folded;
+use flowreel_engine::model::event::{Outcome, StageEvent};
+use flowreel_engine::model::id::RequestId;
+use flowreel_engine::model::time::TimeNs;
+use flowreel_engine::model::topology::Topology;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A stage event whose time is set when it is emitted.
+pub type Stage = StageEvent;
+
+/// The way into the recording; cheap to copy, shared by every thread.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) lanes: LaneRegistry,
+    pub(super) topology: Topology,
+    pub(super) folded: Folded,
+    request_count: AtomicU64,
+    /// Requests that went several ways and are not over; one entry per such request in flight.
+    split: Mutex<HashMap<RequestId, SplitRequest>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SplitRequest {
+    part_count: u16,
+    open_count: u16,
+    is_failed: bool,
+}
+
+/// A request is over: how, and how many parts it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestEnd {
+    pub(super) outcome: Outcome,
+    pub(super) part_count: u16,
+}
+
+impl Telemetry {
+    pub(super) fn over(clock: Clock, lanes: LaneRegistry, topology: Topology) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                lanes,
+                folded: Folded::new(&topology),
+                topology,
+                request_count: AtomicU64::new(0),
+                split: Mutex::new(HashMap::new()),
+            }),
+        }
+    }
+
+    /// The run's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+
+    /// The map of this run.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.shared.topology
+    }
+
+    /// Time since the run's start.
+    #[must_use]
+    pub fn now(&self) -> TimeNs {
+        self.shared.clock.now()
+    }
+
+    /// An id no other request of this run has, from 1 upwards.
+    #[must_use]
+    pub fn next_request_id(&self) -> RequestId {
+        RequestId(self.shared.request_count.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Records one stage now. Never blocks: where this thread's ring is full the event is lost and counted.
+    #[inline]
+    pub fn emit(&self, stage: Stage) {
+        self.emit_at(self.now(), stage);
+    }
+
+    /// Records one stage with a detail beside it.
+    pub fn emit_with_detail(&self, stage: Stage, detail: Detail) {
+        let event = StageEvent {
+            t_ns: self.now(),
+            ..stage
+        };
+        self.shared.lanes.store(Entry {
+            event,
+            detail: Some(Box::new(detail)),
+        });
+    }
+
+    /// Records stages that happen at one instant, in this order.
+    #[inline]
+    pub fn emit_all<const N: usize>(&self, stages: [Stage; N]) {
+        let now = self.now();
+        for stage in stages {
+            self.emit_at(now, stage);
+        }
+    }
+
+    #[inline]
+    fn emit_at(&self, t_ns: TimeNs, stage: Stage) {
+        let event = StageEvent { t_ns, ..stage };
+        self.shared.lanes.store(Entry {
+            event,
+            detail: None,
+        });
+    }
+
+    /// Notes that the request goes on as `part_count` copies.
+    pub(super) fn note_split(&self, request: RequestId, part_count: u16) {
+        let entry = SplitRequest {
+            part_count,
+            open_count: part_count,
+            is_failed: false,
+        };
+        self.split_requests(|split| split.insert(request, entry));
+    }
+
+    /// Notes that one part is over; the answer is the request's end if this was its last part.
+    pub(super) fn note_part_end(&self, part: Part, outcome: Outcome) -> Option<RequestEnd> {
+        self.split_requests(|split| {
+            let Some(request) = split.get_mut(&part.request) else {
+                return Some(RequestEnd {
+                    outcome,
+                    part_count: 1,
+                });
+            };
+            request.is_failed |= outcome != Outcome::Ok;
+            request.open_count = request.open_count.saturating_sub(1);
+            if request.open_count > 0 {
+                return None;
+            }
+            let end = RequestEnd {
+                outcome: if request.is_failed {
+                    Outcome::Failed
+                } else {
+                    Outcome::Ok
+                },
+                part_count: request.part_count,
+            };
+            split.remove(&part.request);
+            Some(end)
+        })
+    }
+
+    fn split_requests<T>(
+        &self,
+        change: impl FnOnce(&mut HashMap<RequestId, SplitRequest>) -> T,
+    ) -> T {
+        let mut split = self
+            .shared
+            .split
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(&mut split)
+    }
+}

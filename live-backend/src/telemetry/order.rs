@@ -1,0 +1,120 @@
+//! Puts the events of all lanes in one order: by time, then lane, then place in the lane.
+//!
+//! Belongs here: the reorder window and what happens to events that come after it. Does not belong
+//! here: threads, files, meaning.
+//!
+//! A thread reads the clock and then stores, and may be stopped in between; so an event may reach the
+//! recorder after later ones of other threads. Events are held for [`WINDOW_NS`] before they are let
+//! go. One that comes later still is let go at the time of the last one let go, and counted as late:
+//! time in a reel never falls.
+
+use super::lane::Entry;
+use flowreel_engine::model::time::TimeNs;
+
+/// How long events are held for others to overtake them: ten times the longest usual pre-emption.
+pub(super) const WINDOW_NS: u64 = 40_000_000;
+
+/// Events waiting to be let go.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    held: Vec<Held>,
+    last_t_ns: TimeNs,
+    late_count: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    lane: u64,
+    position: u64,
+    entry: Entry,
+}
+
+impl Order {
+    /// Takes in the event at `position` of `lane`.
+    pub(super) fn hold(&mut self, lane: u64, position: u64, entry: Entry) {
+        self.held.push(Held {
+            lane,
+            position,
+            entry,
+        });
+    }
+
+    /// How many are held.
+    pub(super) fn held_count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Events that came after the window and had to take the time of the event before them.
+    pub(super) fn late_count(&self) -> u64 {
+        self.late_count
+    }
+
+    /// Lets go, in order, what happened before `horizon`.
+    pub(super) fn release(&mut self, horizon: TimeNs) -> Vec<Entry> {
+        self.held
+            .sort_unstable_by_key(|held| (held.entry.event.t_ns, held.lane, held.position));
+        let count = self
+            .held
+            .partition_point(|held| held.entry.event.t_ns < horizon);
+        let mut released = Vec::with_capacity(count);
+        for held in self.held.drain(..count) {
+            let mut entry = held.entry;
+            if entry.event.t_ns < self.last_t_ns {
+                entry.event.t_ns = self.last_t_ns;
+                self.late_count += 1;
+            }
+            self.last_t_ns = entry.event.t_ns;
+            released.push(entry);
+        }
+        released
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flowreel_engine::model::event::{EventKind, StageEvent};
+    use flowreel_engine::model::id::ComponentId;
+
+    fn entry(t_ns: u64, value: u64) -> Entry {
+        let mut event = StageEvent::new(TimeNs(t_ns), EventKind::Arrived, ComponentId(0));
+        event.value = value;
+        Entry {
+            event,
+            detail: None,
+        }
+    }
+
+    fn seen(released: &[Entry]) -> Vec<(u64, u64)> {
+        released
+            .iter()
+            .map(|entry| (entry.event.t_ns.0, entry.event.value))
+            .collect()
+    }
+
+    #[test]
+    fn lanes_are_merged_by_time_then_lane_then_position() {
+        let mut order = Order::default();
+        order.hold(1, 0, entry(10, 1));
+        order.hold(1, 1, entry(10, 2));
+        order.hold(1, 2, entry(30, 3));
+        order.hold(0, 0, entry(10, 0));
+        order.hold(0, 1, entry(20, 9));
+        let released = order.release(TimeNs(30));
+        assert_eq!(seen(&released), [(10, 0), (10, 1), (10, 2), (20, 9)]);
+        assert_eq!(order.held_count(), 1);
+        assert_eq!(order.late_count(), 0);
+    }
+
+    #[test]
+    fn what_comes_after_the_window_keeps_time_from_falling_and_is_counted() {
+        let mut order = Order::default();
+        order.hold(0, 0, entry(100, 1));
+        assert_eq!(order.release(TimeNs(200)).len(), 1);
+        order.hold(1, 0, entry(50, 2));
+        order.hold(1, 1, entry(150, 3));
+        let released = order.release(TimeNs::MAX);
+        assert_eq!(seen(&released), [(100, 2), (150, 3)]);
+        assert_eq!(order.late_count(), 1);
+    }
+}
