@@ -2,4 +2,5 @@
 //!
 //! Belongs here: the module list. Does not belong here: anything that computes or draws.
 
+pub mod theme;
 pub mod view;
