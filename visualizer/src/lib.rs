@@ -2,5 +2,9 @@
 //!
 //! Belongs here: the module list. Does not belong here: anything that computes or draws.
 
+pub mod numbers;
+pub mod playback;
+pub mod reel;
+pub mod scene;
 pub mod theme;
 pub mod view;
