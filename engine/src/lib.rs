@@ -10,4 +10,6 @@
     clippy::cast_sign_loss
 )]
 
+pub mod kernel;
 pub mod model;
+pub mod scenario;

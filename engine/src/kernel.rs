@@ -1,0 +1,437 @@
+//! The kernel: a scenario and a seed become stage events.
+//!
+//! Belongs here: virtual time, the calendar's loop, what a run reports at its end. Does not belong
+//! here: reading scenarios, statistics (analysis), recording.
+//!
+//! Same scenario and seed: same events, on every machine and whoever watches. Events of a shorter
+//! run are a prefix of those of a longer one. Appointments at one instant run in the order in which
+//! they were made.
+
+mod calendar;
+mod finish;
+mod flow;
+mod retry;
+pub mod rng;
+mod route;
+mod sampler;
+mod sink;
+mod slab;
+mod source;
+mod station;
+
+pub use sink::{EventSink, Sink};
+
+use crate::model::event::{EventKind, Outcome, StageEvent};
+use crate::model::hash::RunHash;
+use crate::model::id::{ClassId, ComponentId, PartId, RequestId};
+use crate::model::time::TimeNs;
+use crate::scenario::valid::{Scenario, Stop};
+use crate::scenario::{ScenarioError, load};
+use calendar::{Calendar, Entry};
+use route::Router;
+use sampler::Sampler;
+use slab::{Call, Part, Request, Slab};
+use source::SourceState;
+use station::StationState;
+
+/// Appointments at one instant before a run counts as going round in a circle.
+const SAME_INSTANT_MAX: u64 = 50_000_000;
+
+/// Why a run stopped before its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KernelError {
+    /// A time past 584 years.
+    #[error(
+        "virtual time overflows at `{component}` after {now_s} s; shorten its times or the run"
+    )]
+    TimeOverflow {
+        /// Where.
+        component: String,
+        /// When, in whole seconds.
+        now_s: u64,
+    },
+    /// Parts pile up without end.
+    #[error(
+        "{count} parts are in flight at `{component}` after {now_s} s; the model is overloaded, give it more servers or a capacity"
+    )]
+    TooManyInFlight {
+        /// Parts in flight.
+        count: usize,
+        /// Where the last one came.
+        component: String,
+        /// When, in whole seconds.
+        now_s: u64,
+    },
+    /// Steps without any time between them.
+    #[error(
+        "requests go round in a circle without delay at `{component}` after {now_s} s; give a station on the way a service time"
+    )]
+    NoProgress {
+        /// Where.
+        component: String,
+        /// When, in whole seconds.
+        now_s: u64,
+    },
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunReport {
+    /// Virtual time at its end.
+    pub end: TimeNs,
+    /// Stage events.
+    pub event_count: u64,
+    /// Hash over all of them.
+    pub run_hash: RunHash,
+    /// Requests begun.
+    pub started: u64,
+    /// Requests ended, however they did.
+    pub finished: u64,
+}
+
+/// What an appointment is about; packed into one word of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Appointment {
+    Arrival(u32),
+    ServiceEnd(u32),
+    ParkingEnd(u32),
+    TransitEnd(u32),
+    Token(u32),
+    /// Slot, and the turn of the part it was made for.
+    PatienceEnd(u32, u32),
+}
+
+const TURN_MASK: u32 = (1 << 28) - 1;
+
+impl Appointment {
+    #[inline]
+    fn pack(self) -> u64 {
+        let (kind, slot, turn) = match self {
+            Self::Arrival(slot) => (0, slot, 0),
+            Self::ServiceEnd(slot) => (1, slot, 0),
+            Self::ParkingEnd(slot) => (2, slot, 0),
+            Self::TransitEnd(slot) => (3, slot, 0),
+            Self::Token(slot) => (4, slot, 0),
+            Self::PatienceEnd(slot, turn) => (5, slot, turn & TURN_MASK),
+        };
+        u64::from(slot) | u64::from(turn) << 32 | kind << 60
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "fields are masked out of one word"
+    )]
+    fn unpack(word: u64) -> Self {
+        let slot = word as u32;
+        match word >> 60 {
+            0 => Self::Arrival(slot),
+            1 => Self::ServiceEnd(slot),
+            2 => Self::ParkingEnd(slot),
+            3 => Self::TransitEnd(slot),
+            4 => Self::Token(slot),
+            _ => Self::PatienceEnd(slot, (word >> 32) as u32 & TURN_MASK),
+        }
+    }
+}
+
+/// Time on the arrows that leave one component.
+#[derive(Clone, Debug)]
+struct Arrow {
+    to: u16,
+    time: Sampler,
+    stream: rng::Stream,
+}
+
+/// A run under way.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    stop: Stop,
+    names: Vec<String>,
+    priorities: Vec<u64>,
+    calendar: Calendar,
+    now: u64,
+    same_instant: u64,
+    hash: RunHash,
+    event_count: u64,
+    request_count: u64,
+    finished_count: u64,
+    /// Waits with patience so far; tells an outdated timer from one that counts.
+    turns: u32,
+    requests: Slab<Request>,
+    parts: Slab<Part>,
+    calls: Slab<Call>,
+    sources: Vec<SourceState>,
+    stations: Vec<StationState>,
+    arrows: Vec<Vec<Arrow>>,
+    router: Router,
+    /// Stations with a server set free in this step.
+    freed: Vec<u16>,
+}
+
+impl Kernel {
+    /// A run at time 0, first arrivals in the calendar.
+    ///
+    /// # Errors
+    /// [`KernelError::TimeOverflow`] where the first arrival lies past the end of time.
+    pub fn new(scenario: &Scenario, seed: u64) -> Result<Self, KernelError> {
+        let names: Vec<String> = scenario
+            .topology
+            .components
+            .iter()
+            .map(|component| component.id.clone())
+            .collect();
+        let mut arrows: Vec<Vec<Arrow>> = vec![Vec::new(); names.len()];
+        for transit in &scenario.transits {
+            let purpose = format!("transit to {}", names[transit.to.index()]);
+            arrows[transit.from.index()].push(Arrow {
+                to: transit.to.0,
+                time: Sampler::new(&transit.time),
+                stream: rng::Stream::new(seed, &names[transit.from.index()], &purpose),
+            });
+        }
+        let mut kernel = Self {
+            stop: scenario.stop,
+            priorities: scenario
+                .classes()
+                .iter()
+                .map(|class| u64::try_from(class.priority).unwrap_or(0))
+                .collect(),
+            calendar: Calendar::default(),
+            now: 0,
+            same_instant: 0,
+            hash: RunHash::default(),
+            event_count: 0,
+            request_count: 0,
+            finished_count: 0,
+            turns: 0,
+            requests: Slab::default(),
+            parts: Slab::default(),
+            calls: Slab::default(),
+            sources: scenario
+                .sources
+                .iter()
+                .map(|source| SourceState::new(scenario, source, seed))
+                .collect(),
+            stations: station::compile(scenario, seed),
+            arrows,
+            router: Router::new(scenario, seed),
+            freed: Vec::with_capacity(16),
+            names,
+        };
+        for index in 0..kernel.sources.len() {
+            kernel.plan_arrival(index)?;
+        }
+        Ok(kernel)
+    }
+
+    /// Runs to the scenario's end.
+    ///
+    /// # Errors
+    /// [`KernelError`] where the run cannot go on.
+    pub fn run<S: Sink>(&mut self, sink: &mut S) -> Result<RunReport, KernelError> {
+        while self.step(TimeNs::MAX, sink)? {}
+        Ok(self.report())
+    }
+
+    /// Runs what happens up to and including `until`; `false` once the scenario's end is reached.
+    ///
+    /// # Errors
+    /// [`KernelError`] where the run cannot go on.
+    pub fn run_until<S: Sink>(&mut self, until: TimeNs, sink: &mut S) -> Result<bool, KernelError> {
+        while self.calendar.next_at_ns().is_some_and(|at| at <= until.0) {
+            if !self.step(until, sink)? {
+                return Ok(false);
+            }
+        }
+        Ok(!self.is_over())
+    }
+
+    /// The run so far.
+    #[must_use]
+    pub const fn report(&self) -> RunReport {
+        RunReport {
+            end: TimeNs(self.now),
+            event_count: self.event_count,
+            run_hash: self.hash,
+            started: self.request_count,
+            finished: self.finished_count,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self.stop {
+            Stop::Requests(count) => self.finished_count >= count,
+            Stop::Duration(end) => self.calendar.next_at_ns().is_none_or(|at| at > end),
+        }
+    }
+
+    /// Takes the next appointment; `false` where the run is over or nothing is due by `until`.
+    #[inline]
+    fn step<S: Sink>(&mut self, until: TimeNs, sink: &mut S) -> Result<bool, KernelError> {
+        if self.is_over() {
+            if let Stop::Duration(end) = self.stop {
+                self.now = end;
+            }
+            return Ok(false);
+        }
+        if self.calendar.next_at_ns().is_none_or(|at| at > until.0) {
+            return Ok(false);
+        }
+        let Some(Entry { at_ns, what, .. }) = self.calendar.pop() else {
+            return Ok(false);
+        };
+        if at_ns == self.now {
+            self.same_instant += 1;
+        } else {
+            self.same_instant = 0;
+            self.now = at_ns;
+        }
+        match Appointment::unpack(what) {
+            Appointment::Arrival(index) => self.arrival(index as usize, sink)?,
+            Appointment::ServiceEnd(slot) => self.service_end(slot, sink)?,
+            Appointment::ParkingEnd(slot) => self.parking_end(slot, sink)?,
+            Appointment::TransitEnd(slot) => self.arrive(slot, sink)?,
+            Appointment::Token(station) => self.token(station, sink)?,
+            Appointment::PatienceEnd(slot, turn) => self.patience_end(slot, turn, sink)?,
+        }
+        Ok(true)
+    }
+
+    fn plan_arrival(&mut self, index: usize) -> Result<(), KernelError> {
+        let gap = self.sources[index].gap_ns();
+        let component = self.sources[index].component;
+        let slot = u32::try_from(index).unwrap_or(u32::MAX);
+        self.plan(gap, Appointment::Arrival(slot), component)
+    }
+
+    #[inline]
+    fn plan(&mut self, after_ns: u64, what: Appointment, at: u16) -> Result<(), KernelError> {
+        // The last value is the mark of a draw past the clock's range.
+        match self
+            .now
+            .checked_add(after_ns)
+            .filter(|at_ns| *at_ns < u64::MAX)
+        {
+            Some(at_ns) => {
+                self.calendar.insert(at_ns, what.pack());
+                Ok(())
+            }
+            None => Err(KernelError::TimeOverflow {
+                component: self.names[usize::from(at)].clone(),
+                now_s: self.now / 1_000_000_000,
+            }),
+        }
+    }
+
+    fn arrival<S: Sink>(&mut self, index: usize, sink: &mut S) -> Result<(), KernelError> {
+        for _ in 0..self.sources[index].batch_size() {
+            let source = &mut self.sources[index];
+            let (class, user, component, to) =
+                (source.class(), source.user(), source.component, source.to);
+            self.request_count += 1;
+            let request = Request {
+                id: self.request_count,
+                begun_ns: self.now,
+                user,
+                parts_alive: 1,
+                parts_ended: 0,
+                last_part: 0,
+                outcome: Outcome::Ok,
+            };
+            let slot = self.requests.insert(request);
+            let slot = slot.ok_or_else(|| self.too_many(component))?;
+            let part = self.parts.insert(Part::new(slot, class, 0));
+            let part = part.ok_or_else(|| self.too_many(component))?;
+            let begun = self.event(EventKind::RequestBegun, component, part);
+            self.emit(
+                StageEvent {
+                    value: u64::from(user),
+                    ..begun
+                },
+                sink,
+            );
+            sink.begun(TimeNs(self.now));
+            self.go(part, component, to, sink)?;
+        }
+        self.plan_arrival(index)
+    }
+
+    fn too_many(&self, component: u16) -> KernelError {
+        KernelError::TooManyInFlight {
+            count: slab::SLOTS_MAX,
+            component: self.names[usize::from(component)].clone(),
+            now_s: self.now / 1_000_000_000,
+        }
+    }
+
+    /// An event about a part, with everything that follows from the part filled in.
+    #[inline]
+    fn event(&self, kind: EventKind, component: u16, part: u32) -> StageEvent {
+        let part = self.parts.get(part);
+        StageEvent {
+            request: RequestId(self.requests.get(part.request).id),
+            class: ClassId(part.class),
+            attempt: part.attempt,
+            part: PartId(part.number),
+            ..StageEvent::new(TimeNs(self.now), kind, ComponentId(component))
+        }
+    }
+
+    #[inline]
+    fn emit<S: Sink>(&mut self, mut event: StageEvent, sink: &mut S) {
+        event.seq = self.event_count;
+        self.event_count += 1;
+        self.hash.add(&event);
+        sink.event(&event);
+    }
+
+    /// Steps at one instant are bounded, or a circle without delay would never end.
+    #[inline]
+    fn check_progress(&self, component: u16) -> Result<(), KernelError> {
+        if self.same_instant < SAME_INSTANT_MAX {
+            return Ok(());
+        }
+        Err(KernelError::NoProgress {
+            component: self.names[usize::from(component)].clone(),
+            now_s: self.now / 1_000_000_000,
+        })
+    }
+}
+
+/// Runs a scenario to its end.
+///
+/// # Errors
+/// [`KernelError`] where the run cannot go on.
+pub fn run<S: Sink>(
+    scenario: &Scenario,
+    seed: u64,
+    sink: &mut S,
+) -> Result<RunReport, KernelError> {
+    Kernel::new(scenario, seed)?.run(sink)
+}
+
+/// Why a scenario's text did not become a run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SimulateError {
+    /// The scenario is wrong.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// The run cannot go on.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+/// Reads a scenario, applies overrides and runs it: what a reel embeds is enough to make it again.
+///
+/// # Errors
+/// [`SimulateError`] where the text is wrong or the run cannot go on.
+pub fn simulate_events<S: Sink>(
+    scenario_text: &str,
+    seed: u64,
+    overrides: &[String],
+    sink: &mut S,
+) -> Result<RunReport, SimulateError> {
+    let scenario = load(scenario_text, overrides)?;
+    Ok(run(&scenario, seed, sink)?)
+}

@@ -1,0 +1,269 @@
+//! How visits, parts and requests end.
+//!
+//! Belongs here: completion, failure, refusal, abandonment. Does not belong here: how they began (flow).
+
+use super::slab::{NONE, Part};
+use super::{Kernel, KernelError, Sink};
+use crate::model::event::{EventKind, Outcome, StageEvent};
+use crate::model::id::{ClassId, ComponentId, PathId};
+use crate::model::time::TimeNs;
+use crate::model::topology::ComponentKind;
+use crate::scenario::valid::RuleId;
+
+/// Reply codes of a relay: taken, and local error, try again (RFC 5321).
+const REPLY_TAKEN: u64 = 250;
+const REPLY_TRY_AGAIN: u64 = 451;
+
+impl Kernel {
+    /// The visit is over, and with it the calls that waited for it.
+    pub(super) fn complete<S: Sink>(
+        &mut self,
+        slot: u32,
+        went_well: bool,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let mut went_well = went_well;
+        let mut reply_code = 0;
+        let mut at;
+        loop {
+            at = self.parts.get(slot).at;
+            let station = &mut self.stations[usize::from(at)];
+            if went_well && station.failure_probability > 0.0 {
+                went_well = station.failure_stream.uniform() >= station.failure_probability;
+            }
+            station.busy -= 1;
+            station.present -= 1;
+            self.end_service(slot, at, went_well, sink);
+            if self.stations[usize::from(at)].kind == ComponentKind::Smtp && !went_well {
+                reply_code = REPLY_TRY_AGAIN;
+            }
+            self.freed.push(at);
+            if !self.return_to_caller(slot) {
+                break;
+            }
+        }
+        if self.stations[usize::from(at)].kind == ComponentKind::Worker {
+            let part = self.parts.get(slot);
+            let run_ns = self.now - part.started_ns;
+            let (kind, value, outcome) = if went_well {
+                (EventKind::JobCompleted, run_ns, Outcome::Ok)
+            } else {
+                (EventKind::JobFailed, reply_code, Outcome::Failed)
+            };
+            let event = self.event(kind, at, slot);
+            self.emit(
+                StageEvent {
+                    value,
+                    outcome,
+                    ..event
+                },
+                sink,
+            );
+        }
+        let station = &self.stations[usize::from(at)];
+        let (next, on_failure) = (station.next, station.on_failure);
+        if went_well {
+            let part = self.parts.get_mut(slot);
+            part.ladder = NONE;
+            part.ladder_step = 0;
+            self.go(slot, at, next, sink)?;
+        } else {
+            self.go(slot, at, on_failure, sink)?;
+        }
+        self.fill_freed(sink)
+    }
+
+    /// Servers set free in this step take up new work, in the order they were freed.
+    fn fill_freed<S: Sink>(&mut self, sink: &mut S) -> Result<(), KernelError> {
+        let mut index = 0;
+        while let Some(station) = self.freed.get(index).copied() {
+            index += 1;
+            self.fill(station, sink)?;
+        }
+        self.freed.clear();
+        Ok(())
+    }
+
+    fn end_service<S: Sink>(&mut self, slot: u32, at: u16, went_well: bool, sink: &mut S) {
+        let now = self.now;
+        let outcome = if went_well {
+            Outcome::Ok
+        } else {
+            Outcome::Failed
+        };
+        let event = self.event(EventKind::ServiceEnded, at, slot);
+        self.emit(StageEvent { outcome, ..event }, sink);
+        let Part {
+            arrived_ns,
+            started_ns,
+            ..
+        } = *self.parts.get(slot);
+        sink.ended(
+            TimeNs(now),
+            ComponentId(at),
+            started_ns - arrived_ns,
+            now - started_ns,
+            went_well,
+        );
+        let told = match (self.stations[usize::from(at)].kind, went_well) {
+            (ComponentKind::Smtp, true) => Some((EventKind::EmailSent, REPLY_TAKEN)),
+            (ComponentKind::Smtp, false) => Some((EventKind::EmailBounced, REPLY_TRY_AGAIN)),
+            (ComponentKind::Websocket, true) => Some((EventKind::InAppDelivered, 1)),
+            _ => None,
+        };
+        if let Some((kind, value)) = told {
+            let event = self.event(kind, at, slot);
+            self.emit(
+                StageEvent {
+                    value,
+                    outcome,
+                    ..event
+                },
+                sink,
+            );
+        }
+    }
+
+    /// Takes up the visit that called this one; `false` where there is none.
+    fn return_to_caller(&mut self, slot: u32) -> bool {
+        let caller = self.parts.get(slot).caller;
+        if caller == NONE {
+            return false;
+        }
+        let call = *self.calls.get(caller);
+        self.calls.remove(caller);
+        let part = self.parts.get_mut(slot);
+        part.at = call.at;
+        part.arrived_ns = call.arrived_ns;
+        part.started_ns = call.started_ns;
+        part.caller = call.caller;
+        true
+    }
+
+    /// Full: refused at the door.
+    pub(super) fn refuse<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let station = &self.stations[usize::from(at)];
+        let (present, rule) = (u64::from(station.present), station.on_full);
+        let event = self.event(EventKind::Rejected, at, slot);
+        self.emit(
+            StageEvent {
+                value: present,
+                outcome: Outcome::Rejected,
+                ..event
+            },
+            sink,
+        );
+        sink.gave_up(TimeNs(self.now), ComponentId(at), Outcome::Rejected);
+        self.give_up(slot, at, rule, Outcome::Rejected, sink)
+    }
+
+    /// Patience is over, unless the part has moved on meanwhile.
+    pub(super) fn patience_end<S: Sink>(
+        &mut self,
+        slot: u32,
+        turn: u32,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let part = self.parts.get(slot);
+        if !part.is_waiting || part.turn & super::TURN_MASK != turn {
+            return Ok(());
+        }
+        let at = part.at;
+        let station = &mut self.stations[usize::from(at)];
+        station.dequeue(&mut self.parts, slot);
+        station.present -= 1;
+        let rule = station.on_abandon;
+        let event = self.event(EventKind::Abandoned, at, slot);
+        self.emit(
+            StageEvent {
+                outcome: Outcome::Abandoned,
+                ..event
+            },
+            sink,
+        );
+        sink.gave_up(TimeNs(self.now), ComponentId(at), Outcome::Abandoned);
+        self.give_up(slot, at, rule, Outcome::Abandoned, sink)
+    }
+
+    /// A called visit that comes to nothing fails its caller; any other takes its rule or ends here.
+    fn give_up<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        rule: Option<RuleId>,
+        outcome: Outcome,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        if self.return_to_caller(slot) {
+            return self.complete(slot, false, sink);
+        }
+        match rule {
+            Some(rule) => self.go(slot, at, rule, sink),
+            None => {
+                self.finish_part(slot, at, outcome, sink);
+                Ok(())
+            }
+        }
+    }
+
+    /// The part is at its end; the request too, where it was the last one.
+    pub(super) fn finish_part<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        outcome: Outcome,
+        sink: &mut S,
+    ) {
+        let now = self.now;
+        let Part {
+            request,
+            path,
+            class,
+            ..
+        } = *self.parts.get(slot);
+        let event = self.event(EventKind::PartFinished, at, slot);
+        self.emit(
+            StageEvent {
+                value: u64::from(path),
+                outcome,
+                ..event
+            },
+            sink,
+        );
+        let owner = self.requests.get_mut(request);
+        let sojourn_ns = now - owner.begun_ns;
+        owner.parts_alive -= 1;
+        owner.parts_ended += 1;
+        if owner.outcome == Outcome::Ok {
+            owner.outcome = outcome;
+        }
+        let (is_last, outcome_of_all, ended) =
+            (owner.parts_alive == 0, owner.outcome, owner.parts_ended);
+        sink.part_finished(
+            TimeNs(now),
+            path.checked_sub(1).map(PathId),
+            outcome,
+            sojourn_ns,
+        );
+        if is_last {
+            let last = self.event(EventKind::RequestFinished, at, slot);
+            let event = StageEvent {
+                value: u64::from(ended),
+                outcome: outcome_of_all,
+                part: crate::model::id::PartId(0),
+                attempt: 0,
+                ..last
+            };
+            self.emit(event, sink);
+            sink.finished(TimeNs(now), ClassId(class), outcome_of_all, sojourn_ns);
+            self.finished_count += 1;
+            self.requests.remove(request);
+        }
+        self.parts.remove(slot);
+    }
+}

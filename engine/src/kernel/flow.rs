@@ -1,0 +1,385 @@
+//! How parts move: over arrows, into stations, into service, out of queues.
+//!
+//! Belongs here: every step of a visit up to its start. Does not belong here: ends (finish), delays (retry).
+
+use super::route::{Asker, Destination};
+use super::slab::{NONE, NOWHERE, Part};
+use super::{Appointment, Kernel, KernelError, Sink};
+use crate::model::event::{EventKind, Outcome, StageEvent};
+use crate::model::id::ComponentId;
+use crate::model::time::TimeNs;
+use crate::model::topology::{Channel, ComponentKind};
+use crate::scenario::valid::{Role, RuleId};
+
+impl Kernel {
+    /// Follows a rule from a component.
+    pub(super) fn go<S: Sink>(
+        &mut self,
+        slot: u32,
+        from: u16,
+        rule: RuleId,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let part = self.parts.get(slot);
+        let request = self.requests.get(part.request);
+        let asker = Asker {
+            class: part.class,
+            user: request.user,
+            request: request.id,
+        };
+        match self.router.resolve(rule, asker, &self.stations) {
+            Destination::Done => {
+                self.finish_part(slot, from, Outcome::Ok, sink);
+                Ok(())
+            }
+            Destination::Failed => {
+                self.finish_part(slot, from, Outcome::Failed, sink);
+                Ok(())
+            }
+            Destination::Station(to) => self.forward(slot, from, to, sink),
+            Destination::Chosen { station, is_new } => {
+                if self.stations[usize::from(from)].kind == ComponentKind::Balancer {
+                    let picked = self.event(EventKind::ServerPicked, from, slot);
+                    let peer = ComponentId(station);
+                    let value = u64::from(self.stations[usize::from(station)].present);
+                    self.emit(
+                        StageEvent {
+                            peer,
+                            value,
+                            ..picked
+                        },
+                        sink,
+                    );
+                    if is_new {
+                        let stuck = self.event(EventKind::SessionStuck, from, slot);
+                        self.emit(
+                            StageEvent {
+                                peer,
+                                value: u64::from(asker.user),
+                                ..stuck
+                            },
+                            sink,
+                        );
+                    }
+                }
+                self.forward(slot, from, station, sink)
+            }
+            Destination::Copy(rule) => self.copy(slot, from, rule, sink),
+            Destination::Ladder(rule) => self.climb(slot, from, rule, sink),
+        }
+    }
+
+    /// Each copy is a part of its own; the one that was copied is no more.
+    fn copy<S: Sink>(
+        &mut self,
+        slot: u32,
+        from: u16,
+        rule: RuleId,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let Part {
+            request,
+            class,
+            path,
+            ..
+        } = *self.parts.get(slot);
+        let count = self.router.copies(rule).len();
+        let owner = self.requests.get_mut(request);
+        owner.parts_alive += u32::try_from(count).unwrap_or(0);
+        owner.parts_alive -= 1;
+        self.parts.remove(slot);
+        for index in 0..count {
+            let to = self.router.copies(rule)[index].0;
+            let owner = self.requests.get_mut(request);
+            owner.last_part = owner.last_part.saturating_add(1);
+            let mut part = Part::new(request, class, owner.last_part);
+            part.path = path;
+            let copy = self.parts.insert(part);
+            let copy = copy.ok_or_else(|| self.too_many(from))?;
+            self.forward(copy, from, to, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves one component for another, at once or over an arrow that takes time.
+    pub(super) fn forward<S: Sink>(
+        &mut self,
+        slot: u32,
+        from: u16,
+        to: u16,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let arrows = &mut self.arrows[usize::from(from)];
+        let transit_ns = arrows
+            .iter_mut()
+            .find(|arrow| arrow.to == to)
+            .map_or(0, |arrow| arrow.time.draw_ns(&mut arrow.stream));
+        let forwarded = self.event(EventKind::Forwarded, from, slot);
+        let event = StageEvent {
+            peer: ComponentId(to),
+            value: transit_ns,
+            ..forwarded
+        };
+        self.emit(event, sink);
+        let part = self.parts.get_mut(slot);
+        part.at = to;
+        part.from = from;
+        if transit_ns > 0 {
+            return self.plan(transit_ns, Appointment::TransitEnd(slot), to);
+        }
+        self.arrive(slot, sink)
+    }
+
+    /// Enters the component it was sent to.
+    pub(super) fn arrive<S: Sink>(&mut self, slot: u32, sink: &mut S) -> Result<(), KernelError> {
+        let now = self.now;
+        let part = self.parts.get_mut(slot);
+        let at = part.at;
+        part.arrived_ns = now;
+        self.check_progress(at)?;
+        if self.parts.get(slot).is_parking {
+            return self.park(slot, sink);
+        }
+        let station = &self.stations[usize::from(at)];
+        if station.path > 0 {
+            self.parts.get_mut(slot).path = station.path;
+        }
+        match station.role {
+            Role::Serve => self.arrive_to_be_served(slot, at, sink),
+            Role::Hold => self.arrive_to_be_pulled(slot, at, sink),
+            Role::Keep | Role::Park => {
+                self.enter(EventKind::JobDeadLettered, slot, at, sink);
+                self.stations[usize::from(at)].present += 1;
+                self.finish_part(slot, at, Outcome::Failed, sink);
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens the visit.
+    fn enter<S: Sink>(&mut self, kind: EventKind, slot: u32, at: u16, sink: &mut S) {
+        let part = self.parts.get(slot);
+        let value = match kind {
+            EventKind::JobAdded => self.priorities[usize::from(part.class)],
+            EventKind::JobDeadLettered => u64::from(part.attempt),
+            _ => 0,
+        };
+        let from = part.from;
+        let event = self.event(kind, at, slot);
+        self.emit(
+            StageEvent {
+                peer: ComponentId(from),
+                value,
+                ..event
+            },
+            sink,
+        );
+        sink.arrived(TimeNs(self.now), ComponentId(at));
+    }
+
+    fn arrive_to_be_served<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        self.enter(EventKind::Arrived, slot, at, sink);
+        let station = &mut self.stations[usize::from(at)];
+        if station.present >= station.capacity {
+            return self.refuse(slot, at, sink);
+        }
+        station.present += 1;
+        if station.waiting == 0 && station.busy < station.servers && self.has_token(at)? {
+            return self.start(slot, at, sink);
+        }
+        self.wait(slot, at)
+    }
+
+    fn arrive_to_be_pulled<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let part = self.parts.get_mut(slot);
+        part.attempt = part.attempt.max(1);
+        let is_first = part.attempt == 1;
+        self.enter(EventKind::JobAdded, slot, at, sink);
+        let station = &mut self.stations[usize::from(at)];
+        if station.present >= station.capacity {
+            return self.refuse(slot, at, sink);
+        }
+        station.present += 1;
+        let accepted = match station.channel {
+            Channel::Email => Some(EventKind::EmailQueued),
+            Channel::InApp => Some(EventKind::InAppQueued),
+            Channel::None => None,
+        };
+        if let Some(kind) = accepted.filter(|_| is_first) {
+            let event = self.event(kind, at, slot);
+            self.emit(event, sink);
+        }
+        self.wait(slot, at)?;
+        let count = self.stations[usize::from(at)].workers.len();
+        for _ in 0..count {
+            let queue = &mut self.stations[usize::from(at)];
+            let worker = queue.workers[queue.worker_turn];
+            queue.worker_turn = (queue.worker_turn + 1) % count;
+            self.fill(worker, sink)?;
+            if !self.parts.get(slot).is_waiting || self.parts.get(slot).at != at {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins the line; patience starts to run.
+    fn wait(&mut self, slot: u32, at: u16) -> Result<(), KernelError> {
+        let station = &mut self.stations[usize::from(at)];
+        station.enqueue(&mut self.parts, slot);
+        let Some((law, stream)) = &mut station.patience else {
+            return Ok(());
+        };
+        let patience_ns = law.draw_ns(stream);
+        self.turns = self.turns.wrapping_add(1);
+        self.parts.get_mut(slot).turn = self.turns;
+        self.plan(patience_ns, Appointment::PatienceEnd(slot, self.turns), at)
+    }
+
+    /// True where the station may start one more now; else a wake-up is in the calendar.
+    fn has_token(&mut self, at: u16) -> Result<bool, KernelError> {
+        let now = self.now;
+        let Some(bucket) = &mut self.stations[usize::from(at)].bucket else {
+            return Ok(true);
+        };
+        let ready = bucket.ready_at_ns();
+        if ready <= now {
+            return Ok(true);
+        }
+        if !bucket.is_armed {
+            bucket.is_armed = true;
+            self.plan(ready - now, Appointment::Token(u32::from(at)), at)?;
+        }
+        Ok(false)
+    }
+
+    pub(super) fn token<S: Sink>(&mut self, station: u32, sink: &mut S) -> Result<(), KernelError> {
+        let at = u16::try_from(station).unwrap_or(NOWHERE);
+        if let Some(bucket) = &mut self.stations[usize::from(at)].bucket {
+            bucket.is_armed = false;
+        }
+        self.fill(at, sink)
+    }
+
+    /// Begins service; the part is in no line.
+    fn start<S: Sink>(&mut self, slot: u32, at: u16, sink: &mut S) -> Result<(), KernelError> {
+        let now = self.now;
+        let station = &mut self.stations[usize::from(at)];
+        station.busy += 1;
+        if let Some(bucket) = &mut station.bucket {
+            bucket.take(now);
+        }
+        let part = self.parts.get_mut(slot);
+        part.started_ns = now;
+        let waiting_ns = now - part.arrived_ns;
+        let service_ns =
+            station.service[usize::from(part.class)].draw_ns(&mut station.service_stream);
+        let event = self.event(EventKind::ServiceStarted, at, slot);
+        self.emit(event, sink);
+        sink.started(TimeNs(now), ComponentId(at), waiting_ns);
+        self.plan(service_ns, Appointment::ServiceEnd(slot), at)
+    }
+
+    /// Gives free servers to those who wait: first its own line, then the queues it pulls from.
+    pub(super) fn fill<S: Sink>(&mut self, at: u16, sink: &mut S) -> Result<(), KernelError> {
+        loop {
+            let station = &self.stations[usize::from(at)];
+            if station.busy >= station.servers {
+                return Ok(());
+            }
+            if let Some(slot) = station.head() {
+                if !self.has_token(at)? {
+                    return Ok(());
+                }
+                self.stations[usize::from(at)].dequeue(&mut self.parts, slot);
+                self.start(slot, at, sink)?;
+            } else if let Some((queue, slot)) = self.oldest_job(at) {
+                if !self.has_token(at)? {
+                    return Ok(());
+                }
+                self.pick_up(slot, queue, at, sink)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The job that has waited longest in the queues of a worker; ties by the queues' order.
+    fn oldest_job(&self, worker: u16) -> Option<(u16, u32)> {
+        let queues = &self.stations[usize::from(worker)].queues;
+        let heads = queues.iter().filter_map(|queue| {
+            let slot = self.stations[usize::from(*queue)].head()?;
+            Some((*queue, slot))
+        });
+        heads.min_by_key(|(_, slot)| self.parts.get(*slot).arrived_ns)
+    }
+
+    fn pick_up<S: Sink>(
+        &mut self,
+        slot: u32,
+        queue: u16,
+        worker: u16,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let now = self.now;
+        let state = &mut self.stations[usize::from(queue)];
+        state.dequeue(&mut self.parts, slot);
+        state.present -= 1;
+        let event = self.event(EventKind::JobPickedUp, queue, slot);
+        self.emit(
+            StageEvent {
+                peer: ComponentId(worker),
+                ..event
+            },
+            sink,
+        );
+        let part = self.parts.get_mut(slot);
+        sink.picked_up(TimeNs(now), ComponentId(queue), now - part.arrived_ns);
+        part.queue = queue;
+        part.from = queue;
+        part.at = worker;
+        part.arrived_ns = now;
+        self.enter(EventKind::Arrived, slot, worker, sink);
+        self.stations[usize::from(worker)].present += 1;
+        self.start(slot, worker, sink)
+    }
+
+    /// Its own service is over: calls another station, or is done.
+    pub(super) fn service_end<S: Sink>(
+        &mut self,
+        slot: u32,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let at = self.parts.get(slot).at;
+        let Some(callee) = self.stations[usize::from(at)].calls else {
+            return self.complete(slot, true, sink);
+        };
+        let Part {
+            arrived_ns,
+            started_ns,
+            caller,
+            ..
+        } = *self.parts.get(slot);
+        let call = super::Call {
+            at,
+            arrived_ns,
+            started_ns,
+            caller,
+        };
+        let call = self.calls.insert(call);
+        let call = call.ok_or_else(|| self.too_many(at))?;
+        debug_assert_ne!(call, NONE);
+        self.parts.get_mut(slot).caller = call;
+        self.forward(slot, at, callee.0, sink)
+    }
+}

@@ -1,0 +1,110 @@
+//! Retry ladders: parked for a delay, then back to where it failed.
+//!
+//! Belongs here: climbing, parking, returning. Does not belong here: which delays (scenario).
+
+use super::slab::{NOWHERE, Part};
+use super::{Appointment, Kernel, KernelError, Sink};
+use crate::model::event::{EventKind, Outcome, StageEvent};
+use crate::model::id::ComponentId;
+use crate::model::time::TimeNs;
+use crate::scenario::valid::{Role, RuleId};
+
+impl Kernel {
+    /// One step up the ladder, or off its end.
+    pub(super) fn climb<S: Sink>(
+        &mut self,
+        slot: u32,
+        from: u16,
+        rule: RuleId,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let part = self.parts.get_mut(slot);
+        if part.ladder != rule.0 {
+            part.ladder = rule.0;
+            part.ladder_step = 0;
+        }
+        let step = part.ladder_step;
+        part.ladder_step = step.saturating_add(1);
+        let queue = part.queue;
+        match self.router.climb(rule, step) {
+            Err(then) => self.go(slot, from, then, sink),
+            Ok((delay_ns, via)) => {
+                let event = self.event(EventKind::RetryScheduled, from, slot);
+                let peer = ComponentId(via);
+                self.emit(
+                    StageEvent {
+                        peer,
+                        value: delay_ns,
+                        ..event
+                    },
+                    sink,
+                );
+                let was_pulled =
+                    queue != NOWHERE && self.stations[usize::from(from)].queues.contains(&queue);
+                let part = self.parts.get_mut(slot);
+                part.delay_ns = delay_ns;
+                part.is_parking = true;
+                part.returns_to = if was_pulled { queue } else { from };
+                self.forward(slot, from, via, sink)
+            }
+        }
+    }
+
+    /// Arrives where it is parked; in service from the first moment.
+    pub(super) fn park<S: Sink>(&mut self, slot: u32, sink: &mut S) -> Result<(), KernelError> {
+        let now = self.now;
+        let part = self.parts.get_mut(slot);
+        part.started_ns = now;
+        let Part {
+            at, from, delay_ns, ..
+        } = *part;
+        self.stations[usize::from(at)].present += 1;
+        let event = self.event(EventKind::JobDelayed, at, slot);
+        self.emit(
+            StageEvent {
+                peer: ComponentId(from),
+                value: delay_ns,
+                ..event
+            },
+            sink,
+        );
+        sink.arrived(TimeNs(now), ComponentId(at));
+        sink.started(TimeNs(now), ComponentId(at), 0);
+        self.plan(delay_ns, Appointment::ParkingEnd(slot), at)
+    }
+
+    /// The delay is over: back to where it failed, one attempt on.
+    pub(super) fn parking_end<S: Sink>(
+        &mut self,
+        slot: u32,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let now = self.now;
+        let Part {
+            at,
+            started_ns,
+            returns_to,
+            ..
+        } = *self.parts.get(slot);
+        self.stations[usize::from(at)].present -= 1;
+        let event = self.event(EventKind::ServiceEnded, at, slot);
+        self.emit(
+            StageEvent {
+                outcome: Outcome::Ok,
+                ..event
+            },
+            sink,
+        );
+        sink.ended(TimeNs(now), ComponentId(at), 0, now - started_ns, true);
+        let part = self.parts.get_mut(slot);
+        part.is_parking = false;
+        // Away from queues attempts are counted from the first retry on.
+        let attempt = if self.stations[usize::from(returns_to)].role == Role::Hold {
+            part.attempt
+        } else {
+            part.attempt.max(1)
+        };
+        part.attempt = attempt.saturating_add(1);
+        self.forward(slot, at, returns_to, sink)
+    }
+}

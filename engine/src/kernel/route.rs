@@ -1,0 +1,287 @@
+//! Choosing where a part goes: the state behind each rule.
+//!
+//! Belongs here: turning a rule into a destination. Does not belong here: going there (kernel::flow).
+
+use super::rng::Stream;
+use super::sampler::{Sampler, pick};
+use super::station::StationState;
+use crate::model::id::ComponentId;
+use crate::scenario::valid::{Choice, Rule, RuleId, Scenario};
+
+/// Where a rule leads, with every chance already drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Destination {
+    Done,
+    Failed,
+    Station(u16),
+    /// Chosen among several; `is_new` where a session was bound just now.
+    Chosen {
+        station: u16,
+        is_new: bool,
+    },
+    /// To all stations of this rule.
+    Copy(RuleId),
+    /// Up this ladder.
+    Ladder(RuleId),
+}
+
+/// A rule and what it remembers.
+#[derive(Clone, Debug)]
+struct RuleState {
+    rule: Rule,
+    stream: Stream,
+    turn: usize,
+    /// By user: 1 + position in `among`, 0 for a user not seen yet.
+    sessions: Vec<u16>,
+    delays: Vec<Sampler>,
+}
+
+/// All rules of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Router {
+    rules: Vec<RuleState>,
+    drawn: Vec<u16>,
+}
+
+/// What a choice may depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub(super) class: u16,
+    pub(super) user: u32,
+    pub(super) request: u64,
+}
+
+impl Router {
+    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
+        let owners = owners(scenario);
+        let users = scenario
+            .sources
+            .iter()
+            .map(|source| source.users)
+            .max()
+            .unwrap_or(0);
+        let rules = scenario
+            .rules
+            .iter()
+            .zip(owners)
+            .map(|(rule, (owner, purpose))| RuleState {
+                stream: Stream::new(seed, owner, &purpose),
+                turn: 0,
+                sessions: match rule {
+                    Rule::Choose {
+                        choice: Choice::Sticky,
+                        ..
+                    } => vec![0; users as usize + 1],
+                    _ => Vec::new(),
+                },
+                delays: match rule {
+                    Rule::Retry { steps, .. } => {
+                        steps.iter().map(|step| Sampler::new(&step.delay)).collect()
+                    }
+                    _ => Vec::new(),
+                },
+                rule: rule.clone(),
+            })
+            .collect();
+        Self {
+            rules,
+            drawn: Vec::with_capacity(64),
+        }
+    }
+
+    /// Follows a rule to its destination.
+    #[inline]
+    pub(super) fn resolve(
+        &mut self,
+        rule: RuleId,
+        asker: Asker,
+        stations: &[StationState],
+    ) -> Destination {
+        let mut id = rule;
+        loop {
+            let state = &mut self.rules[id.index()];
+            match &state.rule {
+                Rule::Done => return Destination::Done,
+                Rule::Failed => return Destination::Failed,
+                Rule::Station(station) => return Destination::Station(station.0),
+                Rule::Copy(_) => return Destination::Copy(id),
+                Rule::Retry { .. } => return Destination::Ladder(id),
+                Rule::ByClass(rules) => id = rules[usize::from(asker.class)],
+                Rule::Probability(shares) => {
+                    let u = state.stream.uniform();
+                    let hit = shares
+                        .iter()
+                        .find(|(share, _)| u < *share)
+                        .or(shares.last());
+                    match hit {
+                        Some((_, rule)) => id = *rule,
+                        None => return Destination::Failed,
+                    }
+                }
+                Rule::Choose { .. } => return self.choose(id, asker, stations),
+            }
+        }
+    }
+
+    fn choose(&mut self, id: RuleId, asker: Asker, stations: &[StationState]) -> Destination {
+        let RuleState {
+            rule,
+            stream,
+            turn,
+            sessions,
+            ..
+        } = &mut self.rules[id.index()];
+        let Rule::Choose { choice, among } = rule else {
+            return Destination::Failed;
+        };
+        let count = u32::try_from(among.len()).unwrap_or(u32::MAX);
+        let present = |index: usize| stations[among[index].index()].present;
+        let mut is_new = false;
+        let index = match choice {
+            Choice::RoundRobin => take_turn(turn, among.len()),
+            Choice::Random => stream.below(count) as usize,
+            Choice::Weighted(shares) => pick(shares, stream),
+            Choice::LeastConnections => fewest(0..among.len(), present, stream),
+            Choice::PowerOfTwo { d, replace } => {
+                self.drawn.clear();
+                while self.drawn.len() < *d as usize {
+                    let index = u16::try_from(stream.below(count)).unwrap_or(0);
+                    if *replace || !self.drawn.contains(&index) {
+                        self.drawn.push(index);
+                    }
+                }
+                fewest(
+                    self.drawn.iter().map(|index| usize::from(*index)),
+                    present,
+                    stream,
+                )
+            }
+            Choice::Sticky => {
+                let session = sessions
+                    .get_mut(asker.user as usize)
+                    .filter(|_| asker.user > 0);
+                match session {
+                    Some(bound) if *bound > 0 => usize::from(*bound) - 1,
+                    Some(bound) => {
+                        let index = take_turn(turn, among.len());
+                        *bound = u16::try_from(index + 1).unwrap_or(0);
+                        is_new = true;
+                        index
+                    }
+                    None => take_turn(turn, among.len()),
+                }
+            }
+            Choice::Hash => {
+                let key = if asker.user > 0 {
+                    u64::from(asker.user)
+                } else {
+                    asker.request
+                };
+                Stream::new(key, "hash", "").below(count) as usize
+            }
+        };
+        Destination::Chosen {
+            station: among[index].0,
+            is_new,
+        }
+    }
+
+    /// Stations of a copy rule.
+    pub(super) fn copies(&self, id: RuleId) -> &[ComponentId] {
+        match &self.rules[id.index()].rule {
+            Rule::Copy(stations) => stations,
+            _ => &[],
+        }
+    }
+
+    /// Delay and place of a ladder's step, or the rule at its end, or `Err(None)` for no ladder.
+    pub(super) fn climb(&mut self, id: RuleId, step: u16) -> Result<(u64, u16), RuleId> {
+        let RuleState {
+            rule,
+            stream,
+            delays,
+            ..
+        } = &mut self.rules[id.index()];
+        let Rule::Retry { steps, then } = rule else {
+            return Err(id);
+        };
+        let last = steps.len() - 1;
+        match then {
+            Some(then) if usize::from(step) > last => Err(*then),
+            _ => {
+                let index = usize::from(step).min(last);
+                Ok((delays[index].draw_ns(stream), steps[index].via.0))
+            }
+        }
+    }
+}
+
+fn take_turn(turn: &mut usize, count: usize) -> usize {
+    let index = *turn;
+    *turn = if index + 1 == count { 0 } else { index + 1 };
+    index
+}
+
+/// The candidate with the fewest present; each of several equal ones as likely. A candidate that was
+/// drawn twice counts twice.
+fn fewest(
+    candidates: impl Iterator<Item = usize>,
+    present: impl Fn(usize) -> u32,
+    stream: &mut Stream,
+) -> usize {
+    let (mut best, mut least, mut ties) = (0, u32::MAX, 0);
+    for candidate in candidates {
+        let count = present(candidate);
+        if count < least {
+            (best, least, ties) = (candidate, count, 1);
+        } else if count == least {
+            ties += 1;
+            if stream.below(ties) == 0 {
+                best = candidate;
+            }
+        }
+    }
+    best
+}
+
+/// Name of the component that starts each rule, and which of its rules it is.
+fn owners(scenario: &Scenario) -> Vec<(&str, String)> {
+    let mut owners: Vec<(&str, String)> = vec![("", String::new()); scenario.rules.len()];
+    let mut claim = |component: ComponentId, key: &str, root: RuleId| {
+        let name = scenario.component(component).id.as_str();
+        let mut open = vec![root];
+        let mut ordinal = 0;
+        while let Some(id) = open.pop() {
+            owners[id.index()] = (name, format!("{key} {ordinal}"));
+            ordinal += 1;
+            match scenario.rule(id) {
+                Rule::Probability(shares) => {
+                    open.extend(shares.iter().rev().map(|(_, rule)| *rule));
+                }
+                Rule::ByClass(rules) => open.extend(rules.iter().rev()),
+                Rule::Retry { then, .. } => open.extend(then),
+                Rule::Done
+                | Rule::Failed
+                | Rule::Station(_)
+                | Rule::Choose { .. }
+                | Rule::Copy(_) => {}
+            }
+        }
+    };
+    for source in &scenario.sources {
+        claim(source.component, "to", source.to);
+    }
+    for station in &scenario.stations {
+        claim(station.component, "next", station.next);
+        claim(station.component, "on_failure", station.on_failure);
+        for (key, rule) in [
+            ("on_full", station.on_full),
+            ("on_abandon", station.on_abandon),
+        ] {
+            if let Some(rule) = rule {
+                claim(station.component, key, rule);
+            }
+        }
+    }
+    owners
+}

@@ -1,0 +1,129 @@
+//! Watching a run.
+//!
+//! Belongs here: the trait that receives events and facts, and ways to join watchers.
+//! Does not belong here: what watchers do with them (analysis, recording).
+
+use crate::model::event::{Outcome, StageEvent};
+use crate::model::id::{ClassId, ComponentId, PathId};
+use crate::model::time::TimeNs;
+
+/// Who watches a run: events, and the facts behind them in the words of `model::metrics`.
+///
+/// Every method does nothing unless it is written; facts follow their event.
+#[expect(
+    unused_variables,
+    reason = "names of parameters that say what a watcher is given"
+)]
+pub trait Sink {
+    /// The next event.
+    fn event(&mut self, event: &StageEvent) {}
+    /// A request began.
+    fn begun(&mut self, now: TimeNs) {}
+    /// A request ended, all parts included.
+    fn finished(&mut self, now: TimeNs, class: ClassId, outcome: Outcome, sojourn_ns: u64) {}
+    /// A part reached its end, this long after its request began.
+    fn part_finished(
+        &mut self,
+        now: TimeNs,
+        path: Option<PathId>,
+        outcome: Outcome,
+        sojourn_ns: u64,
+    ) {
+    }
+    /// A part entered a station and waits.
+    fn arrived(&mut self, now: TimeNs, station: ComponentId) {}
+    /// Its service began.
+    fn started(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {}
+    /// Its service ended.
+    fn ended(
+        &mut self,
+        now: TimeNs,
+        station: ComponentId,
+        waiting_ns: u64,
+        service_ns: u64,
+        went_well: bool,
+    ) {
+    }
+    /// A worker pulled it from here.
+    fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {}
+    /// It was refused (`Rejected`) or left the line (`Abandoned`).
+    fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {}
+}
+
+/// Nobody watches.
+impl Sink for () {}
+
+/// Two watchers, the first before the second.
+impl<A: Sink, B: Sink> Sink for (A, B) {
+    #[inline]
+    fn event(&mut self, event: &StageEvent) {
+        self.0.event(event);
+        self.1.event(event);
+    }
+    #[inline]
+    fn begun(&mut self, now: TimeNs) {
+        self.0.begun(now);
+        self.1.begun(now);
+    }
+    #[inline]
+    fn finished(&mut self, now: TimeNs, class: ClassId, outcome: Outcome, sojourn_ns: u64) {
+        self.0.finished(now, class, outcome, sojourn_ns);
+        self.1.finished(now, class, outcome, sojourn_ns);
+    }
+    #[inline]
+    fn part_finished(
+        &mut self,
+        now: TimeNs,
+        path: Option<PathId>,
+        outcome: Outcome,
+        sojourn_ns: u64,
+    ) {
+        self.0.part_finished(now, path, outcome, sojourn_ns);
+        self.1.part_finished(now, path, outcome, sojourn_ns);
+    }
+    #[inline]
+    fn arrived(&mut self, now: TimeNs, station: ComponentId) {
+        self.0.arrived(now, station);
+        self.1.arrived(now, station);
+    }
+    #[inline]
+    fn started(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {
+        self.0.started(now, station, waiting_ns);
+        self.1.started(now, station, waiting_ns);
+    }
+    #[inline]
+    fn ended(
+        &mut self,
+        now: TimeNs,
+        station: ComponentId,
+        waiting_ns: u64,
+        service_ns: u64,
+        went_well: bool,
+    ) {
+        self.0
+            .ended(now, station, waiting_ns, service_ns, went_well);
+        self.1
+            .ended(now, station, waiting_ns, service_ns, went_well);
+    }
+    #[inline]
+    fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {
+        self.0.picked_up(now, station, waiting_ns);
+        self.1.picked_up(now, station, waiting_ns);
+    }
+    #[inline]
+    fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {
+        self.0.gave_up(now, station, outcome);
+        self.1.gave_up(now, station, outcome);
+    }
+}
+
+/// A closure that takes events is a watcher too: `EventSink(|event| …)`.
+#[derive(Debug)]
+pub struct EventSink<F>(pub F);
+
+impl<F: FnMut(&StageEvent)> Sink for EventSink<F> {
+    #[inline]
+    fn event(&mut self, event: &StageEvent) {
+        (self.0)(event);
+    }
+}

@@ -1,0 +1,91 @@
+//! Sources at work: when the next batch comes, of which size, class and user.
+//!
+//! Belongs here: drawing arrivals. Does not belong here: what happens to them.
+
+use super::rng::Stream;
+use super::sampler::{Sampler, pick};
+use crate::scenario::distribution::Distribution;
+use crate::scenario::rule::cumulative;
+use crate::scenario::valid::{Arrivals, Batch, RuleId, Scenario, Source};
+
+/// One source at work.
+#[derive(Clone, Debug)]
+pub(super) struct SourceState {
+    pub(super) component: u16,
+    pub(super) to: RuleId,
+    gap: Sampler,
+    gap_stream: Stream,
+    batch: Batch,
+    batch_stream: Stream,
+    mix: Vec<f64>,
+    class_stream: Stream,
+    users: u32,
+    user_stream: Stream,
+}
+
+impl SourceState {
+    pub(super) fn new(scenario: &Scenario, source: &Source, seed: u64) -> Self {
+        let name = &scenario.component(source.component).id;
+        let stream = |purpose| Stream::new(seed, name, purpose);
+        let gap = match &source.arrivals {
+            Arrivals::Poisson { rate_per_s } => Sampler::new(&Distribution::Exponential {
+                mean_s: 1.0 / rate_per_s,
+            }),
+            Arrivals::Renewal(law) => Sampler::new(law),
+        };
+        Self {
+            component: source.component.0,
+            to: source.to,
+            gap,
+            gap_stream: stream("arrivals"),
+            batch: source.batch,
+            batch_stream: stream("batch"),
+            mix: cumulative(source.mix.iter().copied()),
+            class_stream: stream("class"),
+            users: source.users,
+            user_stream: stream("user"),
+        }
+    }
+
+    /// Time to the next batch.
+    #[inline]
+    pub(super) fn gap_ns(&mut self) -> u64 {
+        self.gap.draw_ns(&mut self.gap_stream)
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a mean of at most 1e6 keeps sizes far below the range, and past it they saturate"
+    )]
+    pub(super) fn batch_size(&mut self) -> u32 {
+        match self.batch {
+            Batch::Constant(size) => size,
+            Batch::Geometric { mean } if mean <= 1.0 => 1,
+            Batch::Geometric { mean } => {
+                // Inversion: the smallest k with 1 - (1 - 1/mean)^k above a uniform number.
+                let u = 1.0 - self.batch_stream.uniform();
+                1 + (libm::log(u) / libm::log1p(-1.0 / mean)) as u32
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn class(&mut self) -> u16 {
+        if self.mix.len() == 1 {
+            return 0;
+        }
+        u16::try_from(pick(&self.mix, &mut self.class_stream)).unwrap_or(0)
+    }
+
+    /// From 1 upwards; 0 where users are not told apart.
+    #[inline]
+    pub(super) fn user(&mut self) -> u32 {
+        if self.users == 0 {
+            0
+        } else {
+            1 + self.user_stream.below(self.users)
+        }
+    }
+}

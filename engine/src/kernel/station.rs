@@ -1,0 +1,221 @@
+//! Stations at work: servers, waiting lines, token buckets.
+//!
+//! Belongs here: what one station knows of itself. Does not belong here: where parts go (route),
+//! events (kernel).
+
+use super::rng::Stream;
+use super::sampler::Sampler;
+use super::slab::{NONE, Part, Slab};
+use crate::model::id::ComponentId;
+use crate::model::topology::{Channel, ComponentKind};
+use crate::scenario::valid::{RateLimit, Role, RuleId, Scenario};
+
+/// One station at work. Sources have one too, unused, so that component numbers are positions.
+#[derive(Clone, Debug)]
+pub(super) struct StationState {
+    pub(super) role: Role,
+    pub(super) kind: ComponentKind,
+    pub(super) present: u32,
+    pub(super) busy: u32,
+    pub(super) waiting: u32,
+    first: u32,
+    last: u32,
+    pub(super) servers: u32,
+    pub(super) capacity: u32,
+    pub(super) service: Vec<Sampler>,
+    pub(super) service_stream: Stream,
+    pub(super) failure_probability: f64,
+    pub(super) failure_stream: Stream,
+    pub(super) patience: Option<(Sampler, Stream)>,
+    pub(super) bucket: Option<Bucket>,
+    pub(super) calls: Option<ComponentId>,
+    pub(super) next: RuleId,
+    pub(super) on_failure: RuleId,
+    pub(super) on_full: Option<RuleId>,
+    pub(super) on_abandon: Option<RuleId>,
+    /// Stations that pull from here, and who is asked first next time.
+    pub(super) workers: Vec<u16>,
+    pub(super) worker_turn: usize,
+    /// Queues it pulls from.
+    pub(super) queues: Vec<u16>,
+    /// 1 + path that begins here, 0 none.
+    pub(super) path: u16,
+    pub(super) channel: Channel,
+}
+
+/// Token bucket for starts of service, as a theoretical next start (generic cell rate algorithm).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    interval_ns: u64,
+    slack_ns: u64,
+    next_ns: u64,
+    /// A wake-up is in the calendar.
+    pub(super) is_armed: bool,
+}
+
+impl Bucket {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rates from 1e-6 to 1e9 per second are checked when the scenario is read"
+    )]
+    fn new(limit: RateLimit) -> Self {
+        let interval_ns = libm::round(1e9 / limit.per_s) as u64;
+        Self {
+            interval_ns,
+            slack_ns: interval_ns.saturating_mul(u64::from(limit.burst - 1)),
+            next_ns: 0,
+            is_armed: false,
+        }
+    }
+
+    /// Earliest moment at which a token is there.
+    #[inline]
+    pub(super) const fn ready_at_ns(&self) -> u64 {
+        self.next_ns.saturating_sub(self.slack_ns)
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self, now_ns: u64) {
+        self.next_ns = self.next_ns.max(now_ns).saturating_add(self.interval_ns);
+    }
+}
+
+/// All stations, by component number.
+pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
+    let nothing = RuleId(0);
+    let mut states: Vec<StationState> = scenario
+        .topology
+        .components
+        .iter()
+        .map(|component| {
+            let stream = |purpose| Stream::new(seed, &component.id, purpose);
+            StationState {
+                role: Role::Park,
+                kind: component.kind,
+                present: 0,
+                busy: 0,
+                waiting: 0,
+                first: NONE,
+                last: NONE,
+                servers: u32::MAX,
+                capacity: u32::MAX,
+                service: Vec::new(),
+                service_stream: stream("service"),
+                failure_probability: 0.0,
+                failure_stream: stream("failure"),
+                patience: None,
+                bucket: None,
+                calls: None,
+                next: nothing,
+                on_failure: nothing,
+                on_full: None,
+                on_abandon: None,
+                workers: Vec::new(),
+                worker_turn: 0,
+                queues: Vec::new(),
+                path: 0,
+                channel: Channel::None,
+            }
+        })
+        .collect();
+    for station in &scenario.stations {
+        let id = station.component;
+        let name = &scenario.component(id).id;
+        for worker in &station.workers {
+            states[worker.index()].queues.push(id.0);
+        }
+        let state = &mut states[id.index()];
+        state.role = station.role;
+        state.servers = station.servers.unwrap_or(u32::MAX);
+        state.capacity = station.capacity.unwrap_or(u32::MAX);
+        state.service = station.service.iter().map(Sampler::new).collect();
+        state.failure_probability = station.failure_probability;
+        state.patience = station
+            .patience
+            .as_ref()
+            .map(|law| (Sampler::new(law), Stream::new(seed, name, "patience")));
+        state.bucket = station.rate_limit.map(Bucket::new);
+        state.calls = station.calls;
+        state.next = station.next;
+        state.on_failure = station.on_failure;
+        state.on_full = station.on_full;
+        state.on_abandon = station.on_abandon;
+        state.workers = station.workers.iter().map(|worker| worker.0).collect();
+        if let Some(path) = scenario.topology.path_via(id) {
+            state.path = path.0 + 1;
+            state.channel = scenario.paths()[path.index()].channel;
+        }
+    }
+    states
+}
+
+impl StationState {
+    /// First in line.
+    #[inline]
+    pub(super) const fn head(&self) -> Option<u32> {
+        if self.first == NONE {
+            None
+        } else {
+            Some(self.first)
+        }
+    }
+
+    /// Joins the line at its end.
+    #[inline]
+    pub(super) fn enqueue(&mut self, parts: &mut Slab<Part>, slot: u32) {
+        let last = self.last;
+        let part = parts.get_mut(slot);
+        part.before = last;
+        part.after = NONE;
+        part.is_waiting = true;
+        if last == NONE {
+            self.first = slot;
+        } else {
+            parts.get_mut(last).after = slot;
+        }
+        self.last = slot;
+        self.waiting += 1;
+    }
+
+    /// Leaves the line, wherever it stands in it.
+    #[inline]
+    pub(super) fn dequeue(&mut self, parts: &mut Slab<Part>, slot: u32) {
+        let part = parts.get_mut(slot);
+        let (before, after) = (part.before, part.after);
+        assert!(part.is_waiting, "only a waiting part leaves a line");
+        part.is_waiting = false;
+        if before == NONE {
+            self.first = after;
+        } else {
+            parts.get_mut(before).after = after;
+        }
+        if after == NONE {
+            self.last = before;
+        } else {
+            parts.get_mut(after).before = before;
+        }
+        self.waiting -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_lets_its_burst_through_and_then_its_rate() {
+        let mut bucket = Bucket::new(RateLimit {
+            per_s: 5.0,
+            burst: 3,
+        });
+        let mut starts = Vec::new();
+        let mut now = 1_000_000_000;
+        for _ in 0..5 {
+            now = now.max(bucket.ready_at_ns());
+            bucket.take(now);
+            starts.push((now - 1_000_000_000) / 1_000_000);
+        }
+        assert_eq!(starts, [0, 0, 0, 200, 400]);
+    }
+}

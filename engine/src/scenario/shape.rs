@@ -1,0 +1,288 @@
+//! The graph as a whole: what no single table can know, and the arrows that follow from the rules.
+//!
+//! Belongs here: checks across stations, edges of the topology. Does not belong here: reading tables.
+
+use super::problem::{Place, Problems};
+use super::raw::Node;
+use super::valid::{Role, Rule, RuleId, Scenario, Station};
+use crate::model::id::ComponentId;
+use crate::model::topology::{Edge, EdgeKind};
+
+/// Checks calls, workers, parking places and loops without delay; `nodes` give the places of stations.
+pub(super) fn check(scenario: &Scenario, nodes: &[&Node], problems: &mut Problems<'_>) {
+    for (index, station) in scenario.stations.iter().enumerate() {
+        let place = nodes.get(index).map_or(Place::Text(0), |node| node.place);
+        check_calls(scenario, station, place, problems);
+        for worker in &station.workers {
+            if scenario
+                .station(*worker)
+                .is_none_or(|worker| worker.role != Role::Serve)
+            {
+                problems.add_with_hint(
+                    place,
+                    format!(
+                        "queue `{}` feeds `{}`, which does not serve",
+                        scenario.component(station.component).id,
+                        scenario.component(*worker).id
+                    ),
+                    "give the worker `servers` and `service`",
+                );
+            }
+        }
+    }
+    for (from, rule) in entries(scenario) {
+        let place = station_place(scenario, nodes, from);
+        each_target(scenario, rule, &mut |to| {
+            if scenario
+                .station(to)
+                .is_some_and(|station| station.role == Role::Park)
+            {
+                problems.add_with_hint(
+                    place,
+                    format!(
+                        "`{}` sends requests to `{}`, which has no `service`",
+                        scenario.component(from).id,
+                        scenario.component(to).id
+                    ),
+                    "give it `service`, or reach it by a retry ladder only",
+                );
+            }
+        });
+    }
+    let not_after_trouble = scenario
+        .sources
+        .iter()
+        .map(|source| (source.component, source.to))
+        .chain(
+            scenario
+                .stations
+                .iter()
+                .map(|station| (station.component, station.next)),
+        );
+    for (from, rule) in not_after_trouble {
+        if !parking_places(scenario, rule).is_empty() {
+            problems.add_with_hint(
+                station_place(scenario, nodes, from),
+                format!(
+                    "a retry ladder in the normal way out of `{}`",
+                    scenario.component(from).id
+                ),
+                "put it under on_failure, on_full or on_abandon",
+            );
+        }
+    }
+    if let Some(name) = loop_of_overflow(scenario) {
+        problems.add_with_hint(
+            Place::Text(0),
+            format!("`on_full` rules lead around in a circle through `{name}`"),
+            "let one of them reject, or retry after a delay",
+        );
+    }
+}
+
+fn station_place(scenario: &Scenario, nodes: &[&Node], id: ComponentId) -> Place {
+    let index = id.index().checked_sub(scenario.sources.len());
+    index
+        .and_then(|index| nodes.get(index))
+        .map_or(Place::Text(0), |node| node.place)
+}
+
+fn check_calls(scenario: &Scenario, station: &Station, place: Place, problems: &mut Problems<'_>) {
+    let Some(mut callee) = station.calls else {
+        return;
+    };
+    let name = &scenario.component(station.component).id;
+    if station.role != Role::Serve {
+        problems.add_with_hint(
+            place,
+            format!("`{name}` calls, but does not serve"),
+            "give it `service`",
+        );
+        return;
+    }
+    // A chain longer than the number of stations must repeat one.
+    for _ in 0..=scenario.stations.len() {
+        let Some(next) = scenario.station(callee) else {
+            return;
+        };
+        if next.role != Role::Serve {
+            problems.add_with_hint(
+                place,
+                format!(
+                    "`{name}` calls `{}`, which does not serve",
+                    scenario.component(callee).id
+                ),
+                "call a station with `service`",
+            );
+            return;
+        }
+        match next.calls {
+            None => return,
+            Some(further) => callee = further,
+        }
+    }
+    problems.add_with_hint(
+        place,
+        format!("calls of `{name}` lead around in a circle"),
+        "end the chain",
+    );
+}
+
+/// Every rule that a component starts: source or station, rule.
+fn entries(scenario: &Scenario) -> Vec<(ComponentId, RuleId)> {
+    let mut list: Vec<(ComponentId, RuleId)> = scenario
+        .sources
+        .iter()
+        .map(|source| (source.component, source.to))
+        .collect();
+    for station in &scenario.stations {
+        list.push((station.component, station.next));
+        list.push((station.component, station.on_failure));
+        list.extend(station.on_full.map(|rule| (station.component, rule)));
+        list.extend(station.on_abandon.map(|rule| (station.component, rule)));
+    }
+    list
+}
+
+/// Calls `visit` for each station a rule may lead to without a ladder's delay.
+fn each_target(scenario: &Scenario, rule: RuleId, visit: &mut dyn FnMut(ComponentId)) {
+    match scenario.rule(rule) {
+        Rule::Done | Rule::Failed => {}
+        Rule::Station(to) => visit(*to),
+        Rule::Choose { among: list, .. } | Rule::Copy(list) => {
+            for to in list {
+                visit(*to);
+            }
+        }
+        Rule::Probability(shares) => {
+            for (_, rule) in shares {
+                each_target(scenario, *rule, visit);
+            }
+        }
+        Rule::ByClass(rules) => {
+            for rule in rules {
+                each_target(scenario, *rule, visit);
+            }
+        }
+        Rule::Retry { then, .. } => {
+            if let Some(then) = then {
+                each_target(scenario, *then, visit);
+            }
+        }
+    }
+}
+
+/// A station from which full stations hand a request around for ever at one instant.
+fn loop_of_overflow(scenario: &Scenario) -> Option<&str> {
+    for start in &scenario.stations {
+        let mut seen = vec![false; scenario.stations.len()];
+        let mut open = vec![start];
+        while let Some(station) = open.pop() {
+            let Some(rule) = station.on_full.filter(|_| station.capacity.is_some()) else {
+                continue;
+            };
+            let mut back = false;
+            each_target(scenario, rule, &mut |to| {
+                back |= to == start.component;
+                let index = to.index().saturating_sub(scenario.sources.len());
+                if let (Some(next), Some(seen)) = (scenario.station(to), seen.get_mut(index))
+                    && !*seen
+                {
+                    *seen = true;
+                    open.push(next);
+                }
+            });
+            if back {
+                return Some(&scenario.component(start.component).id);
+            }
+        }
+    }
+    None
+}
+
+/// Copies what the picture shows into the topology, and derives its arrows from the rules.
+pub(super) fn complete_topology(scenario: &mut Scenario) {
+    let mut edges: Vec<Edge> = Vec::new();
+    let mut add = |from: ComponentId, to: ComponentId, kind: EdgeKind| {
+        if !edges.iter().any(|edge| edge.from == from && edge.to == to) {
+            edges.push(Edge { from, to, kind });
+        }
+    };
+    for source in &scenario.sources {
+        each_target(scenario, source.to, &mut |to| {
+            add(source.component, to, EdgeKind::Main);
+        });
+    }
+    for station in &scenario.stations {
+        let here = station.component;
+        each_target(scenario, station.next, &mut |to| {
+            add(here, to, EdgeKind::Main);
+        });
+        if let Some(callee) = station.calls {
+            add(here, callee, EdgeKind::Main);
+        }
+        let after_trouble = [
+            Some(station.on_failure),
+            station.on_full,
+            station.on_abandon,
+        ];
+        for rule in after_trouble.into_iter().flatten() {
+            each_target(scenario, rule, &mut |to| add(here, to, EdgeKind::Failure));
+            for via in parking_places(scenario, rule) {
+                add(here, via, EdgeKind::Failure);
+                for back in returns_to(scenario, station) {
+                    add(via, back, EdgeKind::Retry);
+                }
+            }
+        }
+    }
+    for transit in &scenario.transits {
+        add(transit.from, transit.to, EdgeKind::Main);
+    }
+    scenario.topology.edges = edges;
+    for station in &scenario.stations {
+        let component = &mut scenario.topology.components[station.component.index()];
+        component.servers = station.servers;
+        component.capacity = station.capacity;
+        component.rate_limit_per_s = station.rate_limit.map(|limit| limit.per_s);
+    }
+}
+
+/// Delay stations of every ladder inside a rule.
+fn parking_places(scenario: &Scenario, rule: RuleId) -> Vec<ComponentId> {
+    match scenario.rule(rule) {
+        Rule::Done | Rule::Failed | Rule::Station(_) | Rule::Choose { .. } | Rule::Copy(_) => {
+            Vec::new()
+        }
+        Rule::Probability(shares) => shares
+            .iter()
+            .flat_map(|(_, rule)| parking_places(scenario, *rule))
+            .collect(),
+        Rule::ByClass(rules) => rules
+            .iter()
+            .flat_map(|rule| parking_places(scenario, *rule))
+            .collect(),
+        Rule::Retry { steps, then } => {
+            let mut places: Vec<ComponentId> = steps.iter().map(|step| step.via).collect();
+            if let Some(then) = then {
+                places.extend(parking_places(scenario, *then));
+            }
+            places
+        }
+    }
+}
+
+/// Queues that feed the station, or the station itself.
+fn returns_to(scenario: &Scenario, station: &Station) -> Vec<ComponentId> {
+    let queues: Vec<ComponentId> = scenario
+        .stations
+        .iter()
+        .filter(|queue| queue.workers.contains(&station.component))
+        .map(|queue| queue.component)
+        .collect();
+    if queues.is_empty() {
+        vec![station.component]
+    } else {
+        queues
+    }
+}

@@ -1,0 +1,300 @@
+//! Stations: servers, service times, limits, what follows.
+//!
+//! Belongs here: reading `[[station]]`. Does not belong here: serving (kernel::station).
+
+use super::distribution::{self, Distribution};
+use super::fields::{self, Bound, Fields};
+use super::problem::{Place, Problems, nearest_hint};
+use super::raw::{Node, Value};
+use super::rule::Rules;
+use super::valid::{RateLimit, Role, Rule, RuleId, Station};
+use crate::model::id::ComponentId;
+use crate::model::topology::ComponentKind;
+
+const DISCIPLINES: &[&str] = &[
+    "fifo",
+    "lifo",
+    "lifo-preemptive",
+    "random",
+    "priority",
+    "preemptive-priority",
+    "processor-sharing",
+    "sjf",
+    "srpt",
+];
+
+/// Reads the keys of a station beyond `id`, `kind` and `label`, which the caller took.
+pub(super) fn read(
+    component: ComponentId,
+    kind: ComponentKind,
+    mut fields: Fields<'_>,
+    rules: &mut Rules<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Station> {
+    for key in ["timeout_s", "breaker"] {
+        fields.not_yet(key, problems);
+    }
+    discipline(&mut fields, problems);
+    let servers_node = fields.take("servers");
+    let servers = servers_node.and_then(|node| count_or_infinite(node, "servers", problems));
+    let service = service(&mut fields, rules, problems);
+    let capacity = fields
+        .take("capacity")
+        .and_then(|node| count_or_infinite(node, "capacity", problems))
+        .flatten();
+    let on_full = on_full(&mut fields, rules, problems);
+    let patience = fields
+        .take("patience")
+        .and_then(|node| distribution::read(node, "`patience`", problems));
+    let on_abandon = fields
+        .take("on_abandon")
+        .and_then(|node| rules.read(node, "on_abandon", problems))
+        .filter(|rule| !matches!(rules.list.get(rule.index()), Some(Rule::Failed)));
+    let rate_limit = fields
+        .take("rate_limit")
+        .and_then(|node| rate_limit(node, problems));
+    let failure_probability = fields
+        .take("failure")
+        .and_then(|node| failure(node, problems));
+    let on_failure = match fields.take("on_failure") {
+        Some(node) => rules.read(node, "on_failure", problems),
+        None => Some(rules.add(Rule::Failed)),
+    };
+    let calls = fields.take("calls").and_then(|node| {
+        let name = fields::text(node, "calls", problems)?;
+        rules.names.station(name, node.place, problems)
+    });
+    let next_node = fields.take("next");
+    let next = match next_node {
+        Some(node) => rules.read(node, "next", problems),
+        None => Some(rules.add(Rule::Done)),
+    };
+    let what = fields.what.clone();
+    let place = fields.place;
+    fields.finish(problems);
+
+    let (service, next) = (service?, next?);
+    let holds = kind == ComponentKind::Queue && servers_node.is_none();
+    let role = match (holds, next_node.is_some(), service.is_empty()) {
+        (true, true, _) => Role::Hold,
+        (true, false, _) => Role::Keep,
+        (false, _, true) => Role::Park,
+        (false, _, false) => Role::Serve,
+    };
+    check_service(role, kind, &service, &what, place, problems)?;
+    let workers = if role == Role::Hold {
+        workers(
+            next,
+            next_node.map_or(place, |node| node.place),
+            rules,
+            problems,
+        )?
+    } else {
+        Vec::new()
+    };
+    Some(Station {
+        component,
+        role,
+        servers: match role {
+            Role::Serve => servers.unwrap_or(if kind == ComponentKind::Delay {
+                None
+            } else {
+                Some(1)
+            }),
+            Role::Hold | Role::Keep | Role::Park => None,
+        },
+        service,
+        capacity,
+        on_full,
+        patience,
+        on_abandon,
+        rate_limit,
+        failure_probability: failure_probability.unwrap_or(0.0),
+        on_failure: on_failure?,
+        calls,
+        next,
+        workers,
+    })
+}
+
+/// Who serves has a service time, and nobody else.
+fn check_service(
+    role: Role,
+    kind: ComponentKind,
+    service: &[Distribution],
+    what: &str,
+    place: Place,
+    problems: &mut Problems<'_>,
+) -> Option<()> {
+    if matches!(role, Role::Hold | Role::Keep) && !service.is_empty() {
+        problems.add_with_hint(
+            place,
+            format!("{what} holds jobs for workers, so it has no service time"),
+            "add `servers` to let it serve, or take `service` away",
+        );
+        return None;
+    }
+    if role == Role::Park && kind != ComponentKind::Delay {
+        problems.add_with_hint(
+            place,
+            format!("{what} has no `service`"),
+            "add `service = { dist = \"exponential\", mean_s = … }`",
+        );
+        return None;
+    }
+    Some(())
+}
+
+fn discipline(fields: &mut Fields<'_>, problems: &mut Problems<'_>) {
+    let Some(node) = fields.take("discipline") else {
+        return;
+    };
+    match fields::text(node, "discipline", problems) {
+        None | Some("fifo") => {}
+        Some(name) if DISCIPLINES.contains(&name) => {
+            problems.not_yet(node.place, &format!("the discipline `{name}`"));
+        }
+        Some(name) => problems.add_with_hint(
+            node.place,
+            format!("no discipline is named `{name}`"),
+            nearest_hint(name, DISCIPLINES),
+        ),
+    }
+}
+
+/// `Some(None)` is infinite.
+#[expect(clippy::option_option, reason = "absent because wrong, or infinite")]
+fn count_or_infinite(node: &Node, key: &str, problems: &mut Problems<'_>) -> Option<Option<u32>> {
+    if let Value::Text(text) = &node.value {
+        if text == "infinite" {
+            return Some(None);
+        }
+        problems.add_with_hint(
+            node.place,
+            format!("`{key}` is \"{text}\""),
+            "write a whole number of at least 1, or \"infinite\"",
+        );
+        return None;
+    }
+    let count = fields::count(node, key, 1, 1_000_000_000, problems)?;
+    u32::try_from(count).ok().map(Some)
+}
+
+/// One law per class; empty where there is no service.
+fn service(
+    fields: &mut Fields<'_>,
+    rules: &Rules<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Vec<Distribution>> {
+    let classes = rules.names.classes.len();
+    let base = fields
+        .take("service")
+        .map(|node| distribution::read(node, "`service`", problems));
+    let by_class = fields.take("service_by_class");
+    let mut laws: Vec<Option<Distribution>> = match &base {
+        Some(law) => vec![Some(law.clone()?); classes],
+        None => vec![None; classes],
+    };
+    let Some(node) = by_class else {
+        return Some(laws.into_iter().flatten().collect());
+    };
+    let Value::Table(entries) = &node.value else {
+        problems.add_with_hint(
+            node.place,
+            format!("`service_by_class` is {}", node.value.type_name()),
+            "write { class = { dist = … } }",
+        );
+        return None;
+    };
+    for entry in entries {
+        let class = rules.names.class(&entry.key, entry.place, problems);
+        let law = distribution::read(
+            &entry.node,
+            &format!("the service of `{}`", entry.key),
+            problems,
+        );
+        if let Some(slot) = class.and_then(|class| laws.get_mut(class.index())) {
+            *slot = law;
+        }
+    }
+    if let Some(missing) = laws.iter().position(Option::is_none) {
+        if problems.is_empty() {
+            let class = rules.names.classes.get(missing).map_or("", String::as_str);
+            problems.add_with_hint(
+                node.place,
+                format!("`service_by_class` says nothing about `{class}`"),
+                "add it, or a `service` for all others",
+            );
+        }
+        return None;
+    }
+    Some(laws.into_iter().flatten().collect())
+}
+
+/// `None` is rejection.
+fn on_full(
+    fields: &mut Fields<'_>,
+    rules: &mut Rules<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<RuleId> {
+    let node = fields.take("on_full")?;
+    match &node.value {
+        Value::Text(text) if text == "reject" => None,
+        Value::Text(text) if text == "block" => {
+            problems.not_yet(node.place, "on_full = \"block\"");
+            None
+        }
+        _ => rules.read(node, "on_full", problems),
+    }
+}
+
+fn rate_limit(node: &Node, problems: &mut Problems<'_>) -> Option<RateLimit> {
+    let mut fields = Fields::new(node, "`rate_limit`", problems)?;
+    let per_s = fields.need_number("per_s", Bound::Positive, problems);
+    let burst = fields
+        .take_count("burst", 1, 1_000_000_000, problems)
+        .unwrap_or(1);
+    let place = node.place;
+    fields.finish(problems);
+    let per_s = per_s?;
+    if !(1e-6..=1e9).contains(&per_s) {
+        problems.add_with_hint(
+            place,
+            format!("`per_s` is {per_s}"),
+            "write a rate from 0.000001 to 1000000000",
+        );
+        return None;
+    }
+    Some(RateLimit {
+        per_s,
+        burst: u32::try_from(burst).ok()?,
+    })
+}
+
+fn failure(node: &Node, problems: &mut Problems<'_>) -> Option<f64> {
+    let mut fields = Fields::new(node, "`failure`", problems)?;
+    let probability = fields.need_number("probability", Bound::Probability, problems);
+    fields.finish(problems);
+    probability
+}
+
+/// The stations that pull: a queue's `next` names them.
+fn workers(
+    next: RuleId,
+    place: Place,
+    rules: &Rules<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Vec<ComponentId>> {
+    match rules.list.get(next.index()) {
+        Some(Rule::Station(worker)) => Some(vec![*worker]),
+        Some(Rule::Choose { among, .. }) => Some(among.clone()),
+        _ => {
+            problems.add_with_hint(
+                place,
+                "a queue's `next` names the workers that pull from it",
+                "write a station id, or { choose = \"round-robin\", among = [..] }",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! A scenario as meant: checked, every name turned into a position.
+//!
+//! Belongs here: plain data that kernel and analysis read. Does not belong here: TOML, running.
+//!
+//! Components are numbered as in the topology: sources first, then stations, each in file order.
+
+use super::distribution::Distribution;
+use crate::model::id::ComponentId;
+use crate::model::topology::{Class, Component, ComponentKind, Path, Topology};
+
+/// Position in [`Scenario::rules`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuleId(pub u32);
+
+impl RuleId {
+    /// Position in the list.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// At this virtual time, in ns; events at that instant included.
+    Duration(u64),
+    /// When this many requests have finished, however they ended.
+    Requests(u64),
+}
+
+/// What is cut from statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warmup {
+    /// Found by MSER-5.
+    Auto,
+    /// This long, in ns.
+    Fixed(u64),
+}
+
+/// How the next request comes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Arrivals {
+    /// Exponential gaps.
+    Poisson {
+        /// Mean arrivals per second.
+        rate_per_s: f64,
+    },
+    /// Gaps of any distribution; equal gaps are a deterministic one.
+    Renewal(Distribution),
+}
+
+impl Arrivals {
+    /// Long-run arrivals (batches) per second.
+    #[must_use]
+    pub fn rate_per_s(&self) -> f64 {
+        match self {
+            Self::Poisson { rate_per_s } => *rate_per_s,
+            Self::Renewal(gap) => 1.0 / gap.mean_s(),
+        }
+    }
+}
+
+/// How many requests come at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Batch {
+    /// Always this many.
+    Constant(u32),
+    /// 1, 2, 3, … with P(k) falling geometrically; the mean is at least 1.
+    Geometric {
+        /// Mean size.
+        mean: f64,
+    },
+}
+
+impl Batch {
+    /// Mean size.
+    #[must_use]
+    pub fn mean(self) -> f64 {
+        match self {
+            Self::Constant(size) => f64::from(size),
+            Self::Geometric { mean } => mean,
+        }
+    }
+}
+
+/// Where requests come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Its place in the topology.
+    pub component: ComponentId,
+    /// Gaps between batches.
+    pub arrivals: Arrivals,
+    /// Share of each class, adding up to 1; one entry per class of the scenario.
+    pub mix: Vec<f64>,
+    /// Requests per arrival.
+    pub batch: Batch,
+    /// Users behind the requests, numbered from 1 and drawn evenly; 0 where nobody is told apart.
+    pub users: u32,
+    /// First step.
+    pub to: RuleId,
+}
+
+/// How a station treats what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Servers take from its own line, or from queues that name it.
+    Serve,
+    /// Holds jobs for its workers.
+    Hold,
+    /// Keeps for ever what comes: a dead-letter queue.
+    Keep,
+    /// Parks for a delay that the ladder sets.
+    Park,
+}
+
+/// Starts of service per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimit {
+    /// Long-run starts per second.
+    pub per_s: f64,
+    /// Starts at once after a pause.
+    pub burst: u32,
+}
+
+/// One station.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Station {
+    /// Its place in the topology.
+    pub component: ComponentId,
+    /// What it does with what comes.
+    pub role: Role,
+    /// Parallel servers; `None` is unlimited.
+    pub servers: Option<u32>,
+    /// Service time of each class of the scenario; empty where it does not serve.
+    pub service: Vec<Distribution>,
+    /// Most present in waiting plus service; `None` is unlimited.
+    pub capacity: Option<u32>,
+    /// Taken when full; `None` ends the part as rejected.
+    pub on_full: Option<RuleId>,
+    /// Longest wait, drawn per visit; `None` is for ever.
+    pub patience: Option<Distribution>,
+    /// Taken when patience ends; `None` ends the part as abandoned.
+    pub on_abandon: Option<RuleId>,
+    /// Starts of service per second at most.
+    pub rate_limit: Option<RateLimit>,
+    /// Share of services that fail by themselves.
+    pub failure_probability: f64,
+    /// Taken after a failure.
+    pub on_failure: RuleId,
+    /// Asked after its own service, its server kept busy meanwhile.
+    pub calls: Option<ComponentId>,
+    /// Taken after success.
+    pub next: RuleId,
+    /// Stations that pull from it, where it holds jobs.
+    pub workers: Vec<ComponentId>,
+}
+
+/// How one of several stations is chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// One after the other.
+    RoundRobin,
+    /// Each as likely.
+    Random,
+    /// By share; cumulative, the last is 1.
+    Weighted(Vec<f64>),
+    /// Fewest present, ties at random.
+    LeastConnections,
+    /// Fewest present among `d` drawn, ties at random.
+    PowerOfTwo {
+        /// Stations drawn.
+        d: u32,
+        /// May one be drawn twice.
+        replace: bool,
+    },
+    /// The one the user had before; round-robin for a new user.
+    Sticky,
+    /// By a hash of the user, or of the request where users are not told apart.
+    Hash,
+}
+
+/// One step of a retry ladder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LadderStep {
+    /// How long the part is parked.
+    pub delay: Distribution,
+    /// Where.
+    pub via: ComponentId,
+}
+
+/// Where a part goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// The part ends well.
+    Done,
+    /// The part ends badly.
+    Failed,
+    /// To this station.
+    Station(ComponentId),
+    /// To one of these.
+    Choose {
+        /// How.
+        choice: Choice,
+        /// Of which.
+        among: Vec<ComponentId>,
+    },
+    /// By chance: cumulative shares, the last is 1.
+    Probability(Vec<(f64, RuleId)>),
+    /// By class: one rule per class of the scenario.
+    ByClass(Vec<RuleId>),
+    /// To all of these, each its own part.
+    Copy(Vec<ComponentId>),
+    /// Up a ladder of delays and back to where it failed.
+    Retry {
+        /// At least one.
+        steps: Vec<LadderStep>,
+        /// After the last step; `None` repeats it for ever.
+        then: Option<RuleId>,
+    },
+}
+
+/// Time on one arrow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transit {
+    /// Leaves here.
+    pub from: ComponentId,
+    /// Arrives there.
+    pub to: ComponentId,
+    /// How long it takes.
+    pub time: Distribution,
+}
+
+/// A promise about the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slo {
+    /// Its name.
+    pub id: String,
+    /// Path into the simulate answer.
+    pub metric: String,
+    /// The limit.
+    pub limit: f64,
+    /// Must the value be below the limit, or above it?
+    pub below: bool,
+}
+
+/// One whole scenario, ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// Names, kinds, arrows, classes, paths.
+    pub topology: Topology,
+    /// Seed where none is given.
+    pub seed: u64,
+    /// When a run ends.
+    pub stop: Stop,
+    /// What is cut from statistics.
+    pub warmup: Warmup,
+    /// Where requests come from.
+    pub sources: Vec<Source>,
+    /// Where they go.
+    pub stations: Vec<Station>,
+    /// All rules; others name them by position.
+    pub rules: Vec<Rule>,
+    /// Arrows that take time.
+    pub transits: Vec<Transit>,
+    /// Promises to check.
+    pub slos: Vec<Slo>,
+}
+
+impl Scenario {
+    /// The rule at that position.
+    #[must_use]
+    pub fn rule(&self, id: RuleId) -> &Rule {
+        &self.rules[id.index()]
+    }
+
+    /// The station of that component; `None` for sources.
+    #[must_use]
+    pub fn station(&self, component: ComponentId) -> Option<&Station> {
+        let index = component.index().checked_sub(self.sources.len())?;
+        self.stations.get(index)
+    }
+
+    /// Name, kind and label of a component.
+    #[must_use]
+    pub fn component(&self, id: ComponentId) -> &Component {
+        &self.topology.components[id.index()]
+    }
+
+    /// Is it of that kind?
+    #[must_use]
+    pub fn is_kind(&self, id: ComponentId, kind: ComponentKind) -> bool {
+        self.component(id).kind == kind
+    }
+
+    /// Classes in the order of their ids.
+    #[must_use]
+    pub fn classes(&self) -> &[Class] {
+        &self.topology.classes
+    }
+
+    /// Paths in the order of their ids.
+    #[must_use]
+    pub fn paths(&self) -> &[Path] {
+        &self.topology.paths
+    }
+}

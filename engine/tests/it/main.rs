@@ -1,0 +1,3 @@
+//! Public behaviour of the engine: one binary, a file per topic.
+
+mod kernel;
