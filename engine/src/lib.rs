@@ -12,4 +12,5 @@
 
 pub mod kernel;
 pub mod model;
+pub mod recording;
 pub mod scenario;

@@ -1,3 +1,4 @@
 //! Public behaviour of the engine: one binary, a file per topic.
 
 mod kernel;
+mod reel;
