@@ -6,5 +6,7 @@ pub mod numbers;
 pub mod playback;
 pub mod reel;
 pub mod scene;
+pub mod session;
+pub mod source;
 pub mod theme;
 pub mod view;

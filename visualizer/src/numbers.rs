@@ -89,9 +89,7 @@ pub fn components(reel: &Reel, state: &SystemState, now: TimeNs) -> Vec<Componen
         if visit.started.is_none() && at.oldest_waiting_s.is_none() {
             at.oldest_waiting_s = Some(seconds_from_ns(now.since_ns(visit.arrived)));
         }
-        let opened = usize::try_from(visit.arrived_seq)
-            .ok()
-            .and_then(|seq| reel.events().get(seq));
+        let opened = reel.event_with_seq(visit.arrived_seq);
         if let Some(event) = opened.filter(|event| event.kind == EventKind::JobDelayed) {
             let due = visit
                 .arrived

@@ -5,12 +5,11 @@
 //!
 //! At T the state is the fold of all events at or before T, however T was reached.
 
-use crate::reel::Reel;
+use crate::reel::{Folded, Reel};
 use crate::view::{Direction, Motion, Playback};
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
-use flowreel_engine::model::topology::Topology;
 
 /// Live playheads further behind than this jump to the newest event.
 const LIVE_LAG_MAX_NS: u64 = 2_000_000_000;
@@ -21,7 +20,7 @@ const FRAME_MAX_NS: u64 = 250_000_000;
 #[derive(Clone, Debug)]
 pub struct Player {
     now: TimeNs,
-    state: SystemState,
+    folded: Folded,
     motion: Motion,
     speed: f64,
     is_step_mode: bool,
@@ -33,10 +32,10 @@ pub struct Player {
 impl Player {
     /// At the start, paused.
     #[must_use]
-    pub fn new(topology: &Topology) -> Self {
+    pub fn new(reel: &Reel) -> Self {
         Self {
             now: TimeNs::ZERO,
-            state: SystemState::new(topology),
+            folded: reel.start(),
             motion: Motion::Stopped,
             speed: 1.0,
             is_step_mode: false,
@@ -55,13 +54,19 @@ impl Player {
     /// The state at the playhead.
     #[must_use]
     pub const fn state(&self) -> &SystemState {
-        &self.state
+        &self.folded.state
     }
 
     /// True while the clock runs.
     #[must_use]
     pub fn is_playing(&self) -> bool {
         self.motion != Motion::Stopped
+    }
+
+    /// True while the playhead keeps to the newest event.
+    #[must_use]
+    pub const fn is_following_live(&self) -> bool {
+        self.is_following_live
     }
 
     /// What panels read of it.
@@ -83,15 +88,7 @@ impl Player {
     /// Moves the playhead to `t` and the state with it.
     pub fn seek(&mut self, reel: &Reel, t: TimeNs) {
         self.now = t.min(reel.end());
-        let event_count = reel.event_count_at(self.now);
-        let held = self.state.event_count();
-        let is_ahead = held > event_count as u64;
-        // Folding on is cheaper than a copy of the checkpoint, unless one lies in between.
-        if is_ahead || reel.checkpoint_before(event_count) > held {
-            self.state = reel.state_at(self.now);
-        } else {
-            reel.fold(&mut self.state, event_count);
-        }
+        reel.fold_to(&mut self.folded, reel.event_count_at(self.now));
     }
 
     /// Moves the playhead by the wall time that went by.

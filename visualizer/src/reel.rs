@@ -10,17 +10,28 @@ pub mod requests;
 
 use crate::view::{Lanes, Mark, MarkKind, is_error};
 use flowreel_engine::model::event::{EventKind, StageEvent};
-use flowreel_engine::model::id::ComponentId;
+use flowreel_engine::model::id::DetailId;
 use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::model::topology::Topology;
+use flowreel_engine::recording::Detail;
 use hops::Hops;
 use requests::Requests;
+use std::collections::HashMap;
 
 /// Events between two checkpoints at first; doubled whenever there are too many.
 const CHECKPOINT_EVENTS: usize = 8192;
 /// Most checkpoints held.
 const CHECKPOINTS_MAX: usize = 256;
+
+/// The state after some of a reel's events.
+#[derive(Clone, Debug)]
+pub struct Folded {
+    /// How many of the reel's events are in it.
+    pub applied: usize,
+    /// What is true then.
+    pub state: SystemState,
+}
 
 /// A run as far as it is known.
 #[derive(Clone, Debug)]
@@ -28,7 +39,9 @@ pub struct Reel {
     topology: Topology,
     events: Vec<StageEvent>,
     head: SystemState,
-    checkpoints: Vec<SystemState>,
+    checkpoints: Vec<Folded>,
+    /// States that follow a gap: folding starts anew from them.
+    jumps: Vec<Folded>,
     checkpoint_events: usize,
     requests: Requests,
     hops: Hops,
@@ -36,6 +49,10 @@ pub struct Reel {
     marks: Vec<Mark>,
     errors: Vec<usize>,
     gap_count: u64,
+    lost_count: u64,
+    details: HashMap<DetailId, Detail>,
+    /// Detail of each mark, in the order of the marks.
+    mark_details: Vec<DetailId>,
 }
 
 impl Reel {
@@ -48,13 +65,20 @@ impl Reel {
             hops: Hops::new(&topology),
             lanes: lanes::empty(),
             events: Vec::new(),
-            checkpoints: vec![head.clone()],
+            checkpoints: vec![Folded {
+                applied: 0,
+                state: head.clone(),
+            }],
+            jumps: Vec::new(),
             checkpoint_events: CHECKPOINT_EVENTS,
             head,
             topology,
             marks: Vec::new(),
             errors: Vec::new(),
             gap_count: 0,
+            lost_count: 0,
+            details: HashMap::new(),
+            mark_details: Vec::new(),
         }
     }
 
@@ -82,20 +106,26 @@ impl Reel {
         lanes::refresh(&mut self.lanes, &self.topology, &self.head);
     }
 
+    /// Goes on from this state: events before it are missing.
+    pub fn jump(&mut self, state: SystemState) {
+        self.head = state.clone();
+        let applied = self.events.len();
+        self.jumps.push(Folded { applied, state });
+    }
+
     fn checkpoint(&mut self) {
-        self.checkpoints.push(self.head.clone());
+        self.checkpoints.push(Folded {
+            applied: self.events.len(),
+            state: self.head.clone(),
+        });
         self.lanes.keyframes.push(self.head.now());
         if self.checkpoints.len() > CHECKPOINTS_MAX {
             self.checkpoint_events *= 2;
-            let step = self.checkpoint_events as u64;
+            let step = self.checkpoint_events;
             self.checkpoints
-                .retain(|state| state.event_count() % step == 0);
-            self.lanes.keyframes = self
-                .checkpoints
-                .iter()
-                .skip(1)
-                .map(SystemState::now)
-                .collect();
+                .retain(|point| point.applied.is_multiple_of(step));
+            let kept = self.checkpoints.iter().skip(1);
+            self.lanes.keyframes = kept.map(|point| point.state.now()).collect();
         }
     }
 
@@ -130,11 +160,13 @@ impl Reel {
             MarkKind::Control => "Control".to_owned(),
             MarkKind::Annotation | MarkKind::Bookmark => "Note".to_owned(),
         };
+        self.mark_details.push(event.detail);
+        let told = self.details.get(&event.detail).and_then(words);
         self.marks.push(Mark {
             at: event.t_ns,
             until: None,
             kind,
-            text: text.trim_end_matches(" at ").to_owned(),
+            text: told.unwrap_or_else(|| text.trim_end_matches(" at ").to_owned()),
             component: event.component,
         });
     }
@@ -148,45 +180,67 @@ impl Reel {
         }
     }
 
-    /// Gives the latest mark of this kind at this place better words.
-    pub fn name_mark(&mut self, at: TimeNs, component: ComponentId, text: &str) {
-        let mark = self
-            .marks
-            .iter_mut()
-            .rev()
-            .find(|mark| mark.at == at && mark.component == component);
-        if let Some(mark) = mark {
-            text.clone_into(&mut mark.text);
+    /// Events are missing between these moments.
+    pub fn gap(&mut self, from: TimeNs, to: TimeNs, events: Option<u64>) {
+        self.gap_count += 1;
+        self.lost_count += events.unwrap_or(0);
+        self.lanes.gaps.push((from, to));
+    }
+
+    /// Facts that events name by `first` and the ids after it; they may come before or after these events.
+    pub fn take_details(&mut self, first: DetailId, records: Vec<Detail>) {
+        for (id, record) in (first.0..).map(DetailId).zip(records) {
+            self.details.insert(id, record);
+        }
+        for (mark, detail) in self.marks.iter_mut().zip(&self.mark_details) {
+            if let Some(words) = self.details.get(detail).and_then(words) {
+                mark.text = words;
+            }
         }
     }
 
-    /// The state after all events at or before `t`, from the nearest checkpoint on.
+    /// Facts beside an event.
     #[must_use]
-    pub fn state_at(&self, t: TimeNs) -> SystemState {
-        let event_count = self.event_count_at(t);
-        let after = self
-            .checkpoints
-            .partition_point(|state| state.event_count() <= event_count as u64);
-        let mut state = self.checkpoints[after.saturating_sub(1)].clone();
-        self.fold(&mut state, event_count);
-        state
+    pub fn detail(&self, id: DetailId) -> Option<&Detail> {
+        self.details.get(&id)
     }
 
-    /// Applies further events to `state` until `event_count` are in it.
-    pub fn fold(&self, state: &mut SystemState, event_count: usize) {
-        let first = usize::try_from(state.event_count()).unwrap_or(usize::MAX);
-        for event in self.events.get(first..event_count).unwrap_or_default() {
-            state.apply(event);
+    /// The state before the first event.
+    #[must_use]
+    pub fn start(&self) -> Folded {
+        self.checkpoints[0].clone()
+    }
+
+    /// Brings `folded` to `applied` events, from itself or from the nearest state that is held.
+    pub fn fold_to(&self, folded: &mut Folded, applied: usize) {
+        let applied = applied.min(self.events.len());
+        let before = |points: &[Folded]| {
+            let after = points.partition_point(|point| point.applied <= applied);
+            after.checked_sub(1)
+        };
+        let checkpoint = before(&self.checkpoints).map(|at| &self.checkpoints[at]);
+        let jump = before(&self.jumps).map(|at| &self.jumps[at]);
+        let nearest = match (checkpoint, jump) {
+            (Some(checkpoint), Some(jump)) if jump.applied >= checkpoint.applied => Some(jump),
+            (checkpoint, _) => checkpoint,
+        };
+        // Folding on is cheaper than a copy, unless a checkpoint or a jump lies in between.
+        if let Some(nearest) = nearest
+            && (folded.applied > applied || nearest.applied > folded.applied)
+        {
+            folded.clone_from(nearest);
         }
+        for event in &self.events[folded.applied.min(applied)..applied] {
+            folded.state.apply(event);
+        }
+        folded.applied = applied;
     }
 
-    /// Events of the checkpoint at or before this count.
+    /// The event with this number, if it is not missing.
     #[must_use]
-    pub fn checkpoint_before(&self, event_count: usize) -> u64 {
-        let after = self
-            .checkpoints
-            .partition_point(|state| state.event_count() <= event_count as u64);
-        self.checkpoints[after.saturating_sub(1)].event_count()
+    pub fn event_with_seq(&self, seq: u64) -> Option<&StageEvent> {
+        let at = self.events.partition_point(|event| event.seq < seq);
+        self.events.get(at).filter(|event| event.seq == seq)
     }
 
     /// Number of events at or before `t`.
@@ -246,6 +300,14 @@ impl Reel {
     /// Holes so far, and events lost in them.
     #[must_use]
     pub fn gaps(&self) -> (u64, u64) {
-        (self.gap_count, self.head.system().lost)
+        (self.gap_count, self.lost_count.max(self.head.system().lost))
     }
+}
+
+/// The words of a detail that names what happened.
+fn words(detail: &Detail) -> Option<String> {
+    ["text", "title", "name", "message", "kind", "path"]
+        .iter()
+        .find_map(|key| detail.get(key))
+        .map(str::to_owned)
 }

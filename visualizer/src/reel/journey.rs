@@ -8,6 +8,9 @@ use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
 use flowreel_engine::model::id::{PartId, RequestId};
 use flowreel_engine::model::topology::Channel;
 
+/// Lines of payload shown.
+const PAYLOAD_MAX: usize = 24;
+
 /// The journey as far as it is recorded; `None` for an id the reel does not hold.
 #[must_use]
 pub fn journey(reel: &Reel, request: RequestId) -> Option<Journey> {
@@ -26,6 +29,16 @@ pub fn journey(reel: &Reel, request: RequestId) -> Option<Journey> {
     let events = reel.events().get(first..=last).unwrap_or_default();
     for event in events.iter().filter(|event| event.request == request) {
         take(&mut journey, reel, event);
+        let told = reel
+            .detail(event.detail)
+            .into_iter()
+            .flat_map(|detail| &detail.0);
+        for (name, value) in told {
+            let line = (name.clone(), value.clone());
+            if !journey.payload.contains(&line) && journey.payload.len() < PAYLOAD_MAX {
+                journey.payload.push(line);
+            }
+        }
     }
     Some(journey)
 }
