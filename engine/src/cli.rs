@@ -5,6 +5,7 @@
 //! `pub(crate) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError>`.
 //! A new verb is one file, one `mod` line, one variant of [`Verb`], one arm in [`dispatch`].
 
+mod check;
 #[expect(clippy::allow_attributes, reason = "verbs arrive one by one")]
 #[allow(dead_code, reason = "verbs arrive one by one")]
 mod console;
@@ -12,6 +13,8 @@ mod console;
 #[allow(dead_code, reason = "verbs arrive one by one")]
 mod error;
 mod hand_over;
+mod scenario_file;
+mod simulate;
 mod usage;
 
 pub(crate) use console::Console;
@@ -34,6 +37,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Validate a scenario file.
+    Check(check::Args),
+    /// Run a model.
+    Simulate(simulate::Args),
     /// Run the live backend (`flowreel-live`) with the arguments that follow.
     Live(hand_over::Args),
     /// Open the visualizer (`flowreel-view`) with the arguments that follow.
@@ -44,6 +51,8 @@ enum Verb {
 
 fn dispatch(verb: &Verb, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     match verb {
+        Verb::Check(args) => check::run(args, console),
+        Verb::Simulate(args) => simulate::run(args, console),
         Verb::Live(args) => hand_over::run("flowreel-live", &[], args, console),
         Verb::View(args) => hand_over::run("flowreel-view", &[], args, console),
         Verb::Demo(args) => hand_over::run("xtask", &["demo"], args, console),
@@ -72,6 +81,7 @@ pub(crate) fn run(
     match result {
         Ok(Outcome::Done) => 0,
         Ok(Outcome::DoesNotHold) => 1,
+        Ok(Outcome::BadInput) => 2,
         Err(error) => error.report(wants_json, out, err),
     }
 }

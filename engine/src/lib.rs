@@ -10,6 +10,7 @@
     clippy::cast_sign_loss
 )]
 
+pub mod analysis;
 pub mod kernel;
 pub mod model;
 pub mod recording;

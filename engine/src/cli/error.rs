@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
     Done,
     /// Done, and what was checked does not hold: exit code 1.
     DoesNotHold,
+    /// Done: the input is bad, and the answer says how: exit code 2.
+    BadInput,
 }
 
 /// Why the program stopped: what, where, and what to do.

@@ -1,0 +1,23 @@
+//! Analysis: what runs say, and how sure it is.
+//!
+//! Belongs here: statistics, intervals, theory, checks of models before they run. Does not belong
+//! here: making events (kernel), meaning of events (model::state), writing events anywhere.
+
+mod answer;
+mod batch;
+mod histogram;
+mod interval;
+mod replicate;
+mod statistics;
+mod theory;
+mod traffic;
+mod warmup;
+
+pub use answer::{
+    Answer, FlowAnswer, Requests, SloVerdict, Spread, StationAnswer, SystemAnswer, Value,
+};
+pub use interval::{mean_interval, student_t_quantile};
+pub use replicate::{Timing, replicate, simulate};
+pub use statistics::{Figures, Statistics};
+pub use theory::{Exact, ExactTimes};
+pub use traffic::{Overload, find_overload};

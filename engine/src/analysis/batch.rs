@@ -1,0 +1,132 @@
+//! Batches: everything measured in one stretch of a run.
+//!
+//! Belongs here: accumulators and joining them. Does not belong here: when a batch ends (statistics).
+
+use super::histogram::Durations;
+
+/// One station during one batch.
+#[derive(Clone, Debug)]
+pub(super) struct StationBatch {
+    pub(super) arrivals: u64,
+    pub(super) started_at_once: u64,
+    pub(super) completed: u64,
+    pub(super) failed: u64,
+    pub(super) rejected: u64,
+    pub(super) abandoned: u64,
+    /// Parts waiting, and in service, times nanoseconds.
+    pub(super) waiting_area: u128,
+    pub(super) service_area: u128,
+    pub(super) waiting: Durations,
+    pub(super) service: Durations,
+    pub(super) sojourn: Durations,
+}
+
+/// Completions and their sojourn times: of the system, a class or a path.
+#[derive(Clone, Debug)]
+pub(super) struct FlowBatch {
+    pub(super) completed: u64,
+    pub(super) sojourn: Durations,
+}
+
+/// One stretch of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    /// Requests in the system times nanoseconds.
+    pub(super) system_area: u128,
+    pub(super) system: FlowBatch,
+    pub(super) classes: Vec<FlowBatch>,
+    pub(super) paths: Vec<FlowBatch>,
+    /// By component; sources have one too, and nothing in it.
+    pub(super) stations: Vec<StationBatch>,
+}
+
+impl FlowBatch {
+    const fn new(bits: u32) -> Self {
+        Self {
+            completed: 0,
+            sojourn: Durations::new(bits),
+        }
+    }
+
+    #[inline]
+    pub(super) fn completed(&mut self, sojourn_ns: u64) {
+        self.completed += 1;
+        self.sojourn.record(sojourn_ns);
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.completed += other.completed;
+        self.sojourn.absorb(&other.sojourn);
+    }
+}
+
+impl StationBatch {
+    const fn new(bits: u32) -> Self {
+        Self {
+            arrivals: 0,
+            started_at_once: 0,
+            completed: 0,
+            failed: 0,
+            rejected: 0,
+            abandoned: 0,
+            waiting_area: 0,
+            service_area: 0,
+            waiting: Durations::new(bits),
+            service: Durations::new(bits),
+            sojourn: Durations::new(bits),
+        }
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.arrivals += other.arrivals;
+        self.started_at_once += other.started_at_once;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        self.abandoned += other.abandoned;
+        self.waiting_area += other.waiting_area;
+        self.service_area += other.service_area;
+        self.waiting.absorb(&other.waiting);
+        self.service.absorb(&other.service);
+        self.sojourn.absorb(&other.sojourn);
+    }
+}
+
+impl Batch {
+    pub(super) fn new(bits: u32, classes: usize, paths: usize, components: usize) -> Self {
+        Self {
+            start_ns: 0,
+            end_ns: 0,
+            system_area: 0,
+            system: FlowBatch::new(bits),
+            classes: vec![FlowBatch::new(bits); classes],
+            paths: vec![FlowBatch::new(bits); paths],
+            stations: vec![StationBatch::new(bits); components],
+        }
+    }
+
+    /// Takes over the batch that follows this one.
+    pub(super) fn absorb(&mut self, next: &Self) {
+        self.end_ns = self.end_ns.max(next.end_ns);
+        self.system_area += next.system_area;
+        self.system.absorb(&next.system);
+        let flows = self.classes.iter_mut().zip(&next.classes);
+        for (mine, theirs) in flows.chain(self.paths.iter_mut().zip(&next.paths)) {
+            mine.absorb(theirs);
+        }
+        for (mine, theirs) in self.stations.iter_mut().zip(&next.stations) {
+            mine.absorb(theirs);
+        }
+    }
+
+    /// Length in seconds.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an estimate needs no more than 53 bits"
+    )]
+    pub(super) fn length_s(&self) -> f64 {
+        (self.end_ns - self.start_ns) as f64 / 1e9
+    }
+}

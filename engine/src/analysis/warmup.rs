@@ -1,0 +1,151 @@
+//! Warm-up: how much of a run's beginning still shows how it began.
+//!
+//! Belongs here: the MSER-5 rule and the series it reads. Does not belong here: cutting (statistics).
+
+/// Bins kept at most; then neighbours are joined and bins get twice as wide.
+const BINS_MAX: usize = 2000;
+/// Bins joined to one observation of the rule.
+const BINS_PER_POINT: usize = 5;
+
+/// Time average of a level in equal bins of time, whatever the run's length.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    width_ns: u64,
+    bin_end_ns: u64,
+    since_ns: u64,
+    area: u128,
+    bins: Vec<f64>,
+}
+
+impl Series {
+    /// The first guess of a bin's width; it doubles as the run goes on.
+    pub(super) fn new(width_ns: u64) -> Self {
+        let width_ns = width_ns.max(1);
+        Self {
+            width_ns,
+            bin_end_ns: width_ns,
+            since_ns: 0,
+            area: 0,
+            bins: Vec::with_capacity(BINS_MAX),
+        }
+    }
+
+    /// The level was `level` since the last call, up to `now_ns`.
+    #[inline]
+    pub(super) fn add(&mut self, level: u64, now_ns: u64) {
+        while now_ns >= self.bin_end_ns {
+            self.area += u128::from(level) * u128::from(self.bin_end_ns - self.since_ns);
+            self.since_ns = self.bin_end_ns;
+            self.close_bin();
+        }
+        self.area += u128::from(level) * u128::from(now_ns - self.since_ns);
+        self.since_ns = now_ns;
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an average needs no more than 53 bits"
+    )]
+    fn close_bin(&mut self) {
+        self.bins.push(self.area as f64 / self.width_ns as f64);
+        self.area = 0;
+        if self.bins.len() == BINS_MAX {
+            for index in 0..BINS_MAX / 2 {
+                self.bins[index] = f64::midpoint(self.bins[2 * index], self.bins[2 * index + 1]);
+            }
+            self.bins.truncate(BINS_MAX / 2);
+            self.width_ns = self.width_ns.saturating_mul(2);
+        }
+        self.bin_end_ns = self.bin_end_ns.saturating_add(self.width_ns);
+    }
+
+    /// Where the rule cuts, and whether it found a steady rest: the least standard error is then not at the
+    /// end of the half that may be cut.
+    pub(super) fn cut(&self) -> Cut {
+        let points: Vec<f64> = self
+            .bins
+            .chunks_exact(BINS_PER_POINT)
+            .map(|chunk| chunk.iter().sum::<f64>() / 5.0)
+            .collect();
+        let cut = mser(&points);
+        let point_ns = self.width_ns.saturating_mul(5);
+        Cut {
+            at_ns: point_ns.saturating_mul(cut as u64),
+            is_steady: points.len() < 10 || cut * 2 + 2 < points.len(),
+        }
+    }
+}
+
+/// What the rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) at_ns: u64,
+    pub(super) is_steady: bool,
+}
+
+/// White 1997: the number of leading points whose removal makes the standard error of the rest least,
+/// at most half of them.
+fn mser(points: &[f64]) -> usize {
+    let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
+    let mut best = (f64::INFINITY, 0);
+    // Sums around a typical value lose fewer digits.
+    let shift = points.last().copied().unwrap_or(0.0);
+    for (index, point) in points.iter().enumerate().rev() {
+        let x = point - shift;
+        count += 1.0;
+        sum += x;
+        squares += x * x;
+        if index * 2 <= points.len() && count >= 2.0 {
+            let error = (squares - sum * sum / count).max(0.0) / (count * count);
+            if error <= best.0 {
+                best = (error, index);
+            }
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ramp_at_the_start_is_cut_and_a_flat_series_is_not() {
+        let ramp: Vec<f64> = (0..200)
+            .map(|step| {
+                if step < 20 {
+                    f64::from(step)
+                } else {
+                    20.0 + f64::from(step % 3)
+                }
+            })
+            .collect();
+        assert!((18..=24).contains(&mser(&ramp)), "{}", mser(&ramp));
+        assert_eq!(mser(&[1.0; 50]), 0);
+        assert_eq!(mser(&[]), 0);
+    }
+
+    #[test]
+    fn a_series_keeps_its_average_through_every_doubling() {
+        let mut series = Series::new(1);
+        let mut now = 0;
+        for step in 0..30_000_u64 {
+            let length = 1 + step % 7;
+            series.add(step % 2 * 6, now + length);
+            now += length;
+        }
+        let mean =
+            series.bins.iter().sum::<f64>() / f64::from(u32::try_from(series.bins.len()).unwrap());
+        assert!((mean - 3.0).abs() < 0.05, "{mean}");
+        assert!(series.bins.len() >= BINS_MAX / 2);
+    }
+
+    #[test]
+    fn a_level_that_never_settles_is_no_steady_state() {
+        let mut series = Series::new(10);
+        for step in 0..2000 {
+            series.add(step, step * 10 + 10);
+        }
+        assert!(!series.cut().is_steady);
+    }
+}

@@ -1,0 +1,120 @@
+//! `flowreel check SCENARIO`: validate without running.
+//!
+//! Belongs here: arguments and answers of this verb. Does not belong here: the checks (scenario).
+
+use super::{CliError, Console, Outcome, scenario_file};
+use flowreel_engine::analysis::find_overload;
+use flowreel_engine::scenario::{ScenarioError, load};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Validate a scenario; every problem is listed with its line and column.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Scenario file.
+    scenario: PathBuf,
+    /// Change a value first: PATH=VALUE, stations by id.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct CheckAnswer {
+    schema: &'static str,
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<String>,
+    valid: bool,
+    problems: Vec<ProblemAnswer>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ProblemAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<String>,
+    error: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    hint: String,
+}
+
+pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    let text = scenario_file::read(&args.scenario)?;
+    let file = args.scenario.display().to_string();
+    match load(&text, &args.set) {
+        Ok(scenario) => {
+            let warnings: Vec<String> = find_overload(&scenario)
+                .map(|overload| {
+                    format!(
+                        "`{}` is overloaded, utilization {:.3}: the model has no steady state",
+                        overload.station, overload.utilization
+                    )
+                })
+                .into_iter()
+                .collect();
+            let answer = CheckAnswer {
+                schema: "flowreel.check/1",
+                file,
+                scenario: Some(scenario.topology.name.clone()),
+                valid: true,
+                problems: Vec::new(),
+                warnings,
+            };
+            if console.json {
+                console.answer(&answer)?;
+            } else {
+                console.line(format_args!(
+                    "{}: {} is valid: {} stations, {} sources, {} classes",
+                    answer.file,
+                    scenario.topology.name,
+                    scenario.stations.len(),
+                    scenario.sources.len(),
+                    scenario.classes().len()
+                ))?;
+                for warning in &answer.warnings {
+                    console.line(format_args!("warning: {warning}"))?;
+                }
+            }
+            Ok(Outcome::Done)
+        }
+        Err(error) => report(file, &error, console),
+    }
+}
+
+fn report(
+    file: String,
+    error: &ScenarioError,
+    console: &mut Console<'_>,
+) -> Result<Outcome, CliError> {
+    for problem in &error.problems {
+        console.progress(format_args!("flowreel: {file}:{problem}"));
+    }
+    if error.more > 0 {
+        console.progress(format_args!("flowreel: {file}: and {} more", error.more));
+    }
+    if console.json {
+        console.answer(&CheckAnswer {
+            schema: "flowreel.check/1",
+            file,
+            scenario: None,
+            valid: false,
+            problems: error
+                .problems
+                .iter()
+                .map(|problem| ProblemAnswer {
+                    line: problem.line,
+                    column: problem.column,
+                    set: problem.override_text.clone(),
+                    error: problem.message.clone(),
+                    hint: problem.hint.clone(),
+                })
+                .collect(),
+            warnings: Vec::new(),
+        })?;
+    }
+    Ok(Outcome::BadInput)
+}
