@@ -14,4 +14,5 @@ pub mod analysis;
 pub mod kernel;
 pub mod model;
 pub mod recording;
+pub mod replay;
 pub mod scenario;
