@@ -12,19 +12,26 @@
 pub mod clock;
 pub mod detail;
 mod emit;
+mod fold;
 pub mod journal;
 pub mod journey;
 mod lane;
 mod order;
 pub mod recorder;
+pub mod request;
+mod spool;
 pub mod stage;
+pub mod status;
+pub mod stream;
 pub mod topology;
 pub mod visit;
 
 pub use clock::Clock;
 pub use detail::Detail;
 pub use emit::{Stage, Telemetry};
+pub use fold::RecorderCounts;
 pub use journey::Part;
-pub use recorder::{Recorder, RecorderCounts, RecorderError};
+pub use recorder::{Recorder, RecorderError, RecordingEnd, RecordingSettings};
+pub use stream::{FollowError, Follower};
 pub use topology::{Class, Place};
 pub use visit::{AfterFailure, Visit};

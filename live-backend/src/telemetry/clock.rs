@@ -35,6 +35,16 @@ impl Clock {
         TimeNs(since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos()))
     }
 
+    /// Waits until that moment of the run; at once where it has passed.
+    pub async fn sleep_until(&self, at: TimeNs) {
+        let moment = self.started.checked_add(Duration::from_nanos(at.0));
+        match moment {
+            Some(moment) => tokio::time::sleep_until(moment.into()).await,
+            // Past the end of time.
+            None => std::future::pending().await,
+        }
+    }
+
     /// Wall time of the run's start in nanoseconds since 1970.
     #[must_use]
     pub const fn started_wall_ns(&self) -> u64 {

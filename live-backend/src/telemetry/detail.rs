@@ -60,6 +60,13 @@ impl Detail {
         self
     }
 
+    /// The record as a reel holds it.
+    #[must_use]
+    pub(super) fn to_record(&self) -> flowreel_engine::recording::Detail {
+        let fields = self.fields.iter();
+        flowreel_engine::recording::Detail::new(fields.map(|(key, text)| (*key, text.as_str())))
+    }
+
     /// The fields in the order they were added.
     #[must_use]
     pub fn fields(&self) -> &[(&'static str, String)] {

@@ -4,14 +4,17 @@
 
 use super::clock::Clock;
 use super::detail::Detail;
+use super::fold::{Fold, Folded, RecorderCounts};
+use super::journal::JournalEntry;
 use super::journey::Part;
 use super::lane::{Entry, LaneRegistry};
-use super::recorder::Folded;
+use super::stream::Published;
 use flowreel_engine::model::event::{Outcome, StageEvent};
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::model::topology::Topology;
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,9 +33,17 @@ pub(super) struct Shared {
     pub(super) lanes: LaneRegistry,
     pub(super) topology: Topology,
     pub(super) folded: Folded,
+    pub(super) reel: Option<ReelPlace>,
     request_count: AtomicU64,
     /// Requests that went several ways and are not over; one entry per such request in flight.
     split: Mutex<HashMap<RequestId, SplitRequest>>,
+}
+
+/// Where this run's reel lies, and how far it may be read.
+#[derive(Debug)]
+pub(super) struct ReelPlace {
+    pub(super) path: PathBuf,
+    pub(super) published: Arc<Published>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +61,19 @@ pub(super) struct RequestEnd {
 }
 
 impl Telemetry {
-    pub(super) fn over(clock: Clock, lanes: LaneRegistry, topology: Topology) -> Self {
+    pub(super) fn over(
+        clock: Clock,
+        lanes: LaneRegistry,
+        topology: Topology,
+        fold: Fold,
+        reel: Option<ReelPlace>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 clock,
                 lanes,
-                folded: Folded::new(&topology),
+                folded: Folded::new(fold),
+                reel,
                 topology,
                 request_count: AtomicU64::new(0),
                 split: Mutex::new(HashMap::new()),
@@ -73,6 +91,25 @@ impl Telemetry {
     #[must_use]
     pub fn topology(&self) -> &Topology {
         &self.shared.topology
+    }
+
+    /// The reel this run is recorded to, or `None` where nothing is recorded.
+    #[must_use]
+    pub fn reel_path(&self) -> Option<&Path> {
+        self.shared.reel.as_ref().map(|reel| reel.path.as_path())
+    }
+
+    /// The events of a recent request, or `None` where it is not among those kept.
+    #[must_use]
+    pub fn request_events(&self, request: RequestId) -> Option<Vec<JournalEntry>> {
+        let folded = self.shared.folded.lock();
+        folded.journal.request(request).map(<[_]>::to_vec)
+    }
+
+    /// What was emitted, written and lost so far.
+    #[must_use]
+    pub fn counts(&self) -> RecorderCounts {
+        self.shared.folded.counts()
     }
 
     /// Time since the run's start.

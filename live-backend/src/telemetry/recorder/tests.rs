@@ -1,12 +1,15 @@
 //! The recorder on real threads.
 
 use super::*;
+use crate::telemetry::journal::JournalEntry;
 use crate::telemetry::topology::{Class, Place, TopologySettings, live_topology};
 use crate::telemetry::visit::AfterFailure;
 use flowreel_engine::model::event::{EventKind, Outcome};
+use flowreel_engine::model::id::RequestId;
+use flowreel_engine::recording::{ReelReader, StreamDecoder, StreamItem};
 
-fn recorder() -> Recorder {
-    let topology = live_topology(&TopologySettings {
+fn topology() -> Topology {
+    live_topology(&TopologySettings {
         balancer_port: 8000,
         server_ports: [5001, 5002, 5003],
         websocket_port: 8000,
@@ -14,8 +17,11 @@ fn recorder() -> Recorder {
         mail_rate_per_s: 5.0,
         in_app_worker_servers: 10,
         in_app_rate_per_s: 10.0,
-    });
-    Recorder::start(Clock::start(), topology).expect("a thread can be had")
+    })
+}
+
+fn recorder(settings: &RecordingSettings) -> Recorder {
+    Recorder::start(Clock::start(), topology(), settings).expect("a thread can be had")
 }
 
 fn play_login(telemetry: &Telemetry) -> RequestId {
@@ -50,10 +56,10 @@ fn play_login(telemetry: &Telemetry) -> RequestId {
 
 #[test]
 fn one_login_is_the_sequence_that_the_vocabulary_binds() {
-    let recorder = recorder();
+    let recorder = recorder(&RecordingSettings::default());
     let telemetry = recorder.telemetry();
     let request = play_login(&telemetry);
-    let counts = recorder.finish().expect("it runs");
+    let counts = recorder.finish().expect("it runs").counts;
     let entries = telemetry.request_events(request).expect("it is recent");
     let seen: Vec<String> = entries
         .iter()
@@ -96,7 +102,7 @@ in-app-acknowledged websocket - 2/1";
 
 #[test]
 fn what_many_threads_emit_is_all_there_in_order_and_without_contradiction() {
-    let recorder = recorder();
+    let recorder = recorder(&RecordingSettings::default());
     let telemetry = recorder.telemetry();
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -107,18 +113,18 @@ fn what_many_threads_emit_is_all_there_in_order_and_without_contradiction() {
             });
         }
     });
-    let counts = recorder.finish().expect("it runs");
+    let counts = recorder.finish().expect("it runs").counts;
     assert_eq!(counts.emitted, counts.written + counts.dropped);
     assert_eq!(counts.dropped, 0);
     let folded = telemetry.shared.folded.lock();
-    assert_eq!(folded.state.anomalies().total(), 0);
-    assert_eq!(folded.state.requests().completed, 400);
-    assert_eq!(folded.state.requests().in_flight, 0);
+    assert_eq!(folded.fold.state().anomalies().total(), 0);
+    assert_eq!(folded.fold.state().requests().completed, 400);
+    assert_eq!(folded.fold.state().requests().in_flight, 0);
 }
 
 #[test]
 fn a_visit_that_is_dropped_closes_and_ends_its_request() {
-    let recorder = recorder();
+    let recorder = recorder(&RecordingSettings::default());
     let telemetry = recorder.telemetry();
     let part = telemetry.begin_request(Class::Signup, 0);
     let server = telemetry.enter(part, Place::Balancer, Place::Server1);
@@ -133,6 +139,172 @@ fn a_visit_that_is_dropped_closes_and_ends_its_request() {
         (EventKind::RequestFinished, Outcome::Cancelled)
     );
     let folded = telemetry.shared.folded.lock();
-    assert_eq!(folded.state.anomalies().total(), 0);
-    assert_eq!(folded.state.visits().len(), 0);
+    assert_eq!(folded.fold.state().anomalies().total(), 0);
+    assert_eq!(folded.fold.state().visits().len(), 0);
+}
+
+/// A folder of this test alone, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let unique = format!("flowreel-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(unique);
+        std::fs::create_dir_all(&path).expect("a folder can be made");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+#[tokio::test]
+async fn a_follower_gets_the_very_bytes_of_the_reel_from_first_to_last() {
+    let folder = Folder::new("follow");
+    let settings = RecordingSettings {
+        folder: Some(folder.0.clone()),
+        ..RecordingSettings::default()
+    };
+    let recorder = recorder(&settings);
+    let telemetry = recorder.telemetry();
+    let mut follower = telemetry.follow().expect("a recording is on");
+    play_login(&telemetry);
+    let mut followed = Vec::new();
+    let mut decoder = StreamDecoder::new().expect("memory");
+    let mut event_count = 0;
+    // The first login is seen while the run goes on.
+    while event_count < 60 {
+        let chunk = follower.next_chunk().await.expect("readable");
+        let chunk = chunk.expect("the run goes on");
+        decoder.feed(&chunk);
+        followed.extend(chunk);
+        while let Some(item) = decoder.next_item().expect("a sound reel") {
+            if let StreamItem::Events(events) = item {
+                event_count += events.len();
+            }
+        }
+    }
+    assert_eq!(telemetry.status().recording.followers, 1);
+    play_login(&telemetry);
+    let end = tokio::task::spawn_blocking(|| recorder.finish())
+        .await
+        .expect("no panic")
+        .expect("the disk takes it");
+    while let Some(chunk) = follower.next_chunk().await.expect("readable") {
+        decoder.feed(&chunk);
+        followed.extend(chunk);
+    }
+    let path = end.path.expect("a recording was on");
+    assert_eq!(followed, std::fs::read(&path).expect("readable"));
+    assert_eq!(followed.len() as u64, end.bytes);
+    while let Some(item) = decoder.next_item().expect("a sound reel") {
+        if let StreamItem::Events(events) = item {
+            event_count += events.len();
+        }
+    }
+    assert!(decoder.is_complete());
+    assert_eq!(event_count as u64, end.counts.written);
+    assert_eq!(end.counts.emitted, end.counts.written);
+    drop(follower);
+    assert_eq!(telemetry.status().recording.followers, 0);
+}
+
+#[test]
+fn losses_are_counted_and_told_in_the_reel() {
+    let folder = Folder::new("losses");
+    let settings = RecordingSettings {
+        folder: Some(folder.0.clone()),
+        ..RecordingSettings::default()
+    };
+    let recorder = recorder(&settings);
+    let telemetry = recorder.telemetry();
+    // Held by a reader, the fold cannot be written: the window and then the ring fill up.
+    let folded = telemetry.shared.folded.lock();
+    for _ in 0..400_000 {
+        telemetry.worker_idle(Place::MailWorker);
+    }
+    drop(folded);
+    telemetry.worker_idle(Place::MailWorker);
+    let end = recorder.finish().expect("the disk takes it");
+    let counts = end.counts;
+    assert!(counts.dropped > 0, "{counts:?}");
+    assert_eq!(counts.emitted, counts.written + counts.dropped);
+    let path = end.path.expect("a recording was on");
+    let reel = ReelReader::open(&path).expect("a sound reel");
+    let told: u64 = reel.gaps().iter().filter_map(|gap| gap.events).sum();
+    assert_eq!(told, counts.dropped);
+    let folded = telemetry.shared.folded.lock();
+    assert_eq!(folded.fold.state().system().lost, counts.dropped);
+    assert_eq!(folded.fold.state().event_count(), counts.written);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_known_at_the_start() {
+    let folder = Folder::new("no-folder");
+    let file = folder.0.join("taken");
+    std::fs::write(&file, b"a file").expect("writable");
+    let settings = RecordingSettings {
+        folder: Some(file.clone()),
+        ..RecordingSettings::default()
+    };
+    let error = Recorder::start(Clock::start(), topology(), &settings).expect_err("a file");
+    assert!(matches!(error, RecorderError::Create { .. }));
+    assert!(error.to_string().contains("--record"), "{error}");
+}
+
+#[test]
+fn status_and_journey_tell_what_was_emitted() {
+    let recorder = recorder(&RecordingSettings::default());
+    let telemetry = recorder.telemetry();
+    let request = play_login(&telemetry);
+    telemetry.connection_opened(1);
+    telemetry.health_changed(Place::Server3, false);
+    let end = recorder.finish().expect("it runs");
+    let status = telemetry.status();
+    assert_eq!(status.components.len(), Place::ALL.len());
+    assert_eq!(status.requests.completed, 1);
+    assert_eq!((status.email.sent, status.email.failed), (1, 1));
+    assert_eq!(status.email.success_rate, Some(50.0));
+    assert_eq!(status.websocket.total_connections, 1);
+    assert_eq!(status.websocket.acknowledged, 1);
+    assert_eq!(status.metrics.system_status, "degraded");
+    assert_eq!(status.recording.counts, end.counts);
+    let servers: Vec<_> = status.servers.iter().map(|s| s.requests_handled).collect();
+    assert_eq!(servers, [0, 1, 0]);
+
+    let report = telemetry.request_report(request).expect("recent");
+    assert_eq!(report.request.kind, "login");
+    assert_eq!(report.request.status, "completed");
+    let stages: Vec<_> = report
+        .request
+        .stages
+        .iter()
+        .map(|stage| (stage.stage, stage.attempt, stage.status))
+        .collect();
+    assert_eq!(
+        stages,
+        [
+            ("load_balancer", 0, "completed"),
+            ("server", 0, "completed"),
+            ("database", 0, "completed"),
+            ("mail_queue", 1, "completed"),
+            ("inapp_queue", 1, "completed"),
+            ("inapp_worker", 1, "completed"),
+            ("client_delivery", 1, "completed"),
+            ("mail_worker", 1, "failed"),
+            ("email_service", 1, "failed"),
+            ("retry_1", 1, "completed"),
+            ("mail_queue", 2, "completed"),
+            ("mail_worker", 2, "completed"),
+            ("email_service", 2, "completed"),
+        ]
+    );
+    let events = telemetry.request_events(request).expect("recent");
+    assert_eq!(report.logs.len(), events.len());
+    assert_eq!(report.request.stages[0].metadata["reason"], "round-robin");
+    assert_eq!(report.request.stages[7].metadata["error"], "try again");
+    assert!(telemetry.request_report(RequestId(99)).is_none());
 }

@@ -1,0 +1,285 @@
+//! One recent request, as `GET /api/live-view/requests/:id` answers it.
+//!
+//! Belongs here: events of one request turned into stages, log lines and durations. Does not belong
+//! here: which requests are kept (journal.rs), older ones (read from the reel).
+
+use super::clock::Clock;
+use super::emit::Telemetry;
+use super::journal::JournalEntry;
+use super::topology::{Class, Place};
+use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
+use flowreel_engine::model::id::{ComponentId, PartId, RequestId};
+use flowreel_engine::model::time::TimeNs;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A request's journey so far.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestReport {
+    /// The request and its stages.
+    pub request: RequestTracker,
+    /// One line per recorded event.
+    pub logs: Vec<LogLine>,
+    /// Time spent per stage in ms, waiting included, over all visits that ended.
+    pub metrics: BTreeMap<&'static str, f64>,
+}
+
+/// The request and its stages.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestTracker {
+    /// Its id.
+    pub request_id: String,
+    /// Its notification type: `signup`, `login`, `reset_password`, `purchase` or `friend_request`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The stage it last entered.
+    pub current_stage: &'static str,
+    /// Wall time in ms since 1970.
+    pub start_time: u64,
+    /// First event to the last one, or to now while the request is open, in ms.
+    pub total_duration: f64,
+    /// `pending`, `processing`, `completed` or `failed`.
+    pub status: &'static str,
+    /// One entry per visit of one part at one component, in the order they were entered.
+    pub stages: Vec<StageReport>,
+}
+
+/// One visit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageReport {
+    /// Stage of the live view, such as `mail_queue`.
+    pub stage: &'static str,
+    /// Component of the map, such as `mail`.
+    pub component: &'static str,
+    /// Part of the request.
+    pub part: u16,
+    /// Run of the job; 0 where there is none.
+    pub attempt: u16,
+    /// Wall time in ms since 1970.
+    pub start_time: u64,
+    /// Wall time in ms since 1970; absent while it lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<u64>,
+    /// In ms; absent while it lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// `pending` while waiting, `processing` while served, `completed` or `failed`.
+    pub status: &'static str,
+    /// What was recorded beside its events: reasons, causes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    #[serde(skip)]
+    entered: TimeNs,
+}
+
+/// One recorded event in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// Wall time in ms since 1970.
+    pub timestamp: u64,
+    /// `info`, or `warn` where something went wrong.
+    pub level: &'static str,
+    /// Component of the map.
+    pub component: &'static str,
+    /// What happened.
+    pub message: String,
+}
+
+impl Telemetry {
+    /// The journey of a recent request, or `None` where it is not among those kept.
+    #[must_use]
+    pub fn request_report(&self, request: RequestId) -> Option<RequestReport> {
+        let entries = self.request_events(request)?;
+        report(&entries, self.clock(), self.now())
+    }
+}
+
+fn report(entries: &[JournalEntry], clock: Clock, now: TimeNs) -> Option<RequestReport> {
+    let first = entries.first()?.event;
+    let mut stages: Vec<StageReport> = Vec::new();
+    let mut end = None;
+    for entry in entries {
+        take_in(&mut stages, entry, clock);
+        if entry.event.kind == EventKind::RequestFinished {
+            end = Some(entry.event);
+        }
+    }
+    let mut metrics = BTreeMap::new();
+    for stage in &stages {
+        if let Some(duration) = stage.duration {
+            *metrics.entry(stage.stage).or_insert(0.0) += duration;
+        }
+    }
+    let until = end.map_or(now, |end| end.t_ns);
+    let current_stage = stages.last().map_or("user_action", |last| last.stage);
+    let request = RequestTracker {
+        request_id: first.request.0.to_string(),
+        kind: Class::from_id(first.class)?.name().replace('-', "_"),
+        current_stage,
+        start_time: clock.wall_ns_at(first.t_ns) / 1_000_000,
+        total_duration: ms_from_ns(until.since_ns(first.t_ns)),
+        status: end.map_or_else(
+            || status_while_open(&stages),
+            |end| status_at_end(end.outcome),
+        ),
+        stages,
+    };
+    let logs = entries.iter().map(|entry| log_line(entry, clock)).collect();
+    Some(RequestReport {
+        request,
+        logs,
+        metrics,
+    })
+}
+
+fn take_in(stages: &mut Vec<StageReport>, entry: &JournalEntry, clock: Clock) {
+    let event = entry.event;
+    let Some(place) = place_of(event.component) else {
+        return;
+    };
+    let wall_ms = clock.wall_ns_at(event.t_ns) / 1_000_000;
+    match event.kind {
+        EventKind::Arrived
+        | EventKind::JobAdded
+        | EventKind::JobDelayed
+        | EventKind::JobDeadLettered => stages.push(StageReport {
+            stage: stage_name(place),
+            component: place.name(),
+            part: event.part.0,
+            attempt: event.attempt,
+            start_time: wall_ms,
+            end_time: None,
+            duration: None,
+            status: match event.kind {
+                EventKind::JobDeadLettered => "failed",
+                _ => "pending",
+            },
+            metadata: BTreeMap::new(),
+            entered: event.t_ns,
+        }),
+        EventKind::ServiceStarted => {
+            if let Some(stage) = open_stage(stages, place, event.part) {
+                stage.status = "processing";
+            }
+        }
+        EventKind::ServiceEnded
+        | EventKind::JobPickedUp
+        | EventKind::Rejected
+        | EventKind::Abandoned
+        | EventKind::TimedOut
+        | EventKind::JobRequeued => {
+            if let Some(stage) = open_stage(stages, place, event.part) {
+                stage.end_time = Some(wall_ms);
+                stage.duration = Some(ms_from_ns(event.t_ns.since_ns(stage.entered)));
+                stage.status = match event.outcome {
+                    Outcome::Ok | Outcome::None => "completed",
+                    _ => "failed",
+                };
+            }
+        }
+        _ => {}
+    }
+    if let Some(detail) = &entry.detail
+        && let Some(stage) = last_stage(stages, place, event.part)
+    {
+        for (key, text) in detail.fields() {
+            stage.metadata.insert((*key).to_owned(), text.clone());
+        }
+    }
+}
+
+fn open_stage(stages: &mut [StageReport], place: Place, part: PartId) -> Option<&mut StageReport> {
+    last_stage(stages, place, part).filter(|stage| stage.end_time.is_none())
+}
+
+fn last_stage(stages: &mut [StageReport], place: Place, part: PartId) -> Option<&mut StageReport> {
+    stages
+        .iter_mut()
+        .rev()
+        .find(|stage| stage.component == place.name() && stage.part == part.0)
+}
+
+fn status_while_open(stages: &[StageReport]) -> &'static str {
+    let is_served = stages
+        .iter()
+        .any(|stage| stage.end_time.is_none() && stage.status == "processing");
+    if is_served { "processing" } else { "pending" }
+}
+
+fn status_at_end(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "completed",
+        Outcome::None
+        | Outcome::Failed
+        | Outcome::Rejected
+        | Outcome::Abandoned
+        | Outcome::TimedOut
+        | Outcome::Cancelled => "failed",
+    }
+}
+
+fn log_line(entry: &JournalEntry, clock: Clock) -> LogLine {
+    let StageEvent {
+        t_ns,
+        kind,
+        component,
+        peer,
+        outcome,
+        ..
+    } = entry.event;
+    let mut message = kind.name().to_owned();
+    if let Some(peer) = place_of(peer) {
+        message = format!("{message} {}", peer.name());
+    }
+    if !matches!(outcome, Outcome::None) {
+        message = format!("{message} {}", outcome.name());
+    }
+    if let Some(detail) = &entry.detail {
+        for (key, text) in detail.fields() {
+            message = format!("{message}, {key}: {text}");
+        }
+    }
+    let is_bad = !matches!(outcome, Outcome::None | Outcome::Ok)
+        || matches!(
+            kind,
+            EventKind::JobFailed | EventKind::EmailBounced | EventKind::JobDeadLettered
+        );
+    LogLine {
+        timestamp: clock.wall_ns_at(t_ns) / 1_000_000,
+        level: if is_bad { "warn" } else { "info" },
+        component: place_of(component).map_or("-", Place::name),
+        message,
+    }
+}
+
+fn place_of(component: ComponentId) -> Option<Place> {
+    Place::ALL.get(component.index()).copied()
+}
+
+/// The live view's name of what a request does at a place.
+const fn stage_name(place: Place) -> &'static str {
+    match place {
+        Place::Clients => "user_action",
+        Place::Balancer => "load_balancer",
+        Place::Server1 | Place::Server2 | Place::Server3 => "server",
+        Place::Database => "database",
+        Place::Mail => "mail_queue",
+        Place::Retry1 => "retry_1",
+        Place::Retry2 => "retry_2",
+        Place::Dlq => "dlq",
+        Place::MailWorker => "mail_worker",
+        Place::Smtp => "email_service",
+        Place::InApp => "inapp_queue",
+        Place::InAppRetry => "inapp_retry",
+        Place::InAppWorker => "inapp_worker",
+        Place::Websocket => "client_delivery",
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "printing")]
+fn ms_from_ns(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
