@@ -1,0 +1,139 @@
+//! The five actions of a user as HTTP requests, and what of their answers is needed.
+//!
+//! Belongs here: paths, bodies, statuses. Does not belong here: when they are done.
+
+use super::http::{Http, HttpError};
+use serde_json::{Value, json};
+
+/// A request the backend took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub request_id: String,
+}
+
+/// What a login gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LoggedIn {
+    pub(super) user_id: String,
+    pub(super) session_token: String,
+}
+
+/// Why an action did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// No whole answer came.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The backend said no.
+    #[error("status {status}: {reason}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        reason: String,
+    },
+    /// The answer lacks what it must have.
+    #[error("status {status} without `{field}`")]
+    Incomplete {
+        /// HTTP status.
+        status: u16,
+        /// What is missing.
+        field: &'static str,
+    },
+}
+
+impl ActionError {
+    /// A short name to count by.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Self::Http(HttpError::TimedOut { .. }) => "no answer in time".to_owned(),
+            Self::Http(HttpError::Connection { .. } | HttpError::Address { .. }) => {
+                "no connection".to_owned()
+            }
+            Self::Refused { status, .. } => format!("status {status}"),
+            Self::Incomplete { field, .. } => format!("answer without {field}"),
+        }
+    }
+}
+
+pub(super) async fn sign_up(
+    http: &Http,
+    username: &str,
+    email: &str,
+    password: &str,
+) -> Result<Accepted, ActionError> {
+    let body = json!({ "username": username, "email": email, "password": password });
+    accepted(http.post("/api/signups", &body, None).await?)
+}
+
+pub(super) async fn log_in(
+    http: &Http,
+    email: &str,
+    password: &str,
+) -> Result<LoggedIn, ActionError> {
+    let body = json!({ "email": email, "password": password });
+    let answer = checked(http.post("/api/logins", &body, None).await?)?;
+    Ok(LoggedIn {
+        user_id: text(&answer, "userId")?,
+        session_token: text(&answer, "sessionToken")?,
+    })
+}
+
+pub(super) async fn reset_password(http: &Http, email: &str) -> Result<Accepted, ActionError> {
+    let body = json!({ "email": email });
+    accepted(http.post("/api/reset-password", &body, None).await?)
+}
+
+pub(super) async fn purchase(
+    http: &Http,
+    token: &str,
+    item: &str,
+) -> Result<Accepted, ActionError> {
+    let body = json!({ "item": item, "amount": 12.5, "currency": "EUR" });
+    accepted(http.post("/api/purchases", &body, Some(token)).await?)
+}
+
+pub(super) async fn request_friend(
+    http: &Http,
+    token: &str,
+    to_user_id: &str,
+) -> Result<Accepted, ActionError> {
+    let body = json!({ "toUserId": to_user_id });
+    accepted(
+        http.post("/api/friend-requests", &body, Some(token))
+            .await?,
+    )
+}
+
+fn accepted(answer: (u16, Value)) -> Result<Accepted, ActionError> {
+    let answer = checked(answer)?;
+    Ok(Accepted {
+        request_id: text(&answer, "requestId")?,
+    })
+}
+
+fn checked((status, body): (u16, Value)) -> Result<(u16, Value), ActionError> {
+    if (200..300).contains(&status) {
+        return Ok((status, body));
+    }
+    let reason = body
+        .pointer("/error/message")
+        .and_then(Value::as_str)
+        .unwrap_or("no reason given");
+    Err(ActionError::Refused {
+        status,
+        reason: reason.to_owned(),
+    })
+}
+
+fn text((status, body): &(u16, Value), field: &'static str) -> Result<String, ActionError> {
+    match body.get(field) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        _ => Err(ActionError::Incomplete {
+            status: *status,
+            field,
+        }),
+    }
+}
