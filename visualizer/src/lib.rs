@@ -3,9 +3,11 @@
 //! Belongs here: the module list. Does not belong here: anything that computes or draws.
 
 pub mod numbers;
+pub mod panels;
 pub mod playback;
 pub mod reel;
 pub mod scene;
+pub mod screens;
 pub mod session;
 pub mod source;
 pub mod theme;
