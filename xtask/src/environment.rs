@@ -16,7 +16,6 @@ pub(crate) struct Environment {
     pub(crate) target: PathBuf,
     /// The cargo that runs us.
     cargo: OsString,
-    #[expect(dead_code, reason = "read by the demonstration")]
     /// A window can be opened.
     pub(crate) has_display: bool,
     /// Where programs are looked for.

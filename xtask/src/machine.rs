@@ -30,7 +30,6 @@ const WINDOW_TESTS: &[&str] = &["xvfb", "xauth", "xdotool"];
 pub(crate) enum Need {
     /// Everything the checks use.
     Checks,
-    #[expect(dead_code, reason = "asked for by the demonstration")]
     /// What running the demonstration takes.
     Demonstration,
 }

@@ -4,6 +4,7 @@
 //! Does not belong here: what a command does (one file each).
 
 mod bench;
+mod demo;
 mod dist;
 mod environment;
 mod machine;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
+  demo               build, run the whole main job once, show it, say what was measured
+       [--headless]  render pictures even where there is a display
   test [--long]      every check: format, lints, tidy, docs, tests, determinism, pictures
   tidy               only the rules of the house
   bench [AREA]       run the benchmarks, write bench/summary.json under the target folder
@@ -27,6 +30,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = Environment::read().and_then(|environment| match words.as_slice() {
+        ["demo"] => demo::run(&environment, false),
+        ["demo", "--headless"] => demo::run(&environment, true),
         ["test"] => Ok(test::run(&environment, false)),
         ["test", "--long"] => Ok(test::run(&environment, true)),
         ["tidy"] => tidy::run(&environment),

@@ -11,8 +11,8 @@ use crate::steps::{Ending, Steps};
 use crate::{Outcome, process, talk, tidy};
 use anyhow::Result;
 
-/// Builds the programs without new dependencies: `--examples` (there are none) makes cargo choose the
-/// same features as for tests, so that Bevy is compiled once for both.
+/// Builds the programs. `--examples` (there are none) makes cargo count the features of
+/// dev-dependencies, as for tests, so that both always share one build of Bevy.
 pub(crate) const BUILD_PROGRAMS: &[&str] =
     &["build", "--locked", "--workspace", "--bins", "--examples"];
 

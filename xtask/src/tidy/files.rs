@@ -23,11 +23,9 @@ pub(crate) fn opens_with_a_header(file: &SourceFile) -> Vec<Finding> {
     if is_root || file.is_test() {
         return Vec::new();
     }
-    let header: String = file
-        .text
-        .lines()
-        .take_while(|line| line.starts_with("//!"))
-        .collect();
+    let lines = file.text.lines().map_while(|line| line.strip_prefix("//!"));
+    let header: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let header = header.join(" ");
     let has_borders = header.contains("Belongs here") && header.contains("oes not belong here");
     if has_borders {
         return Vec::new();
@@ -128,7 +126,7 @@ mod tests {
             opens_with_a_header(&SourceFile::new("a/src/b.rs", "//! B.\n")).len(),
             1
         );
-        let whole = "//! B.\n//!\n//! Belongs here: b. Does not belong here: c.\n";
+        let whole = "//! B.\n//!\n//! Belongs here: b. Does not\n//! belong here: c.\n";
         assert_eq!(
             opens_with_a_header(&SourceFile::new("a/src/b.rs", whole)),
             []

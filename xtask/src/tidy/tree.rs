@@ -38,11 +38,11 @@ impl SourceFile {
         has_extension(&self.path, "rs")
     }
 
-    /// Lives in a `tests` or `benches` folder.
+    /// Lives in a `tests` or `benches` folder, or is a module of nothing but tests.
     pub(crate) fn is_test(&self) -> bool {
         self.path
             .split('/')
-            .any(|part| part == "tests" || part == "benches")
+            .any(|part| matches!(part, "tests" | "benches" | "tests.rs"))
     }
 
     /// Number of lines before the tests that end the file; all lines where there are none.
