@@ -98,7 +98,7 @@ pub struct SystemMeasures {
     pub in_system: Level,
     /// Begun to finished, completed requests only.
     pub sojourn_time: Durations,
-    /// Begun to answered by a server (to finished, where the map has no server).
+    /// Begun to answered by the first server on the way (to finished, where the map has no server).
     pub answer_time: Durations,
     /// Requests begun, by second.
     pub begun_window: Window,
@@ -412,7 +412,9 @@ impl SystemState {
         if !went_well {
             component.last_error = Some(now);
         }
+        // A server that another server called answers that server, not the client.
         if self.kinds[event.component.index()] == ComponentKind::Server
+            && self.kinds.get(visit.from.index()) != Some(&ComponentKind::Server)
             && let Some(request) = self.in_flight.get_mut(event.request)
             && request.answered.is_none()
         {
