@@ -13,6 +13,7 @@ mod console;
 #[allow(dead_code, reason = "verbs arrive one by one")]
 mod error;
 mod hand_over;
+mod import;
 mod scenario_file;
 mod simulate;
 mod usage;
@@ -41,6 +42,8 @@ enum Verb {
     Check(check::Args),
     /// Run a model.
     Simulate(simulate::Args),
+    /// Turn traces of other tools into a reel.
+    Import(import::Args),
     /// Run the live backend (`flowreel-live`) with the arguments that follow.
     Live(hand_over::Args),
     /// Open the visualizer (`flowreel-view`) with the arguments that follow.
@@ -53,6 +56,7 @@ fn dispatch(verb: &Verb, console: &mut Console<'_>) -> Result<Outcome, CliError>
     match verb {
         Verb::Check(args) => check::run(args, console),
         Verb::Simulate(args) => simulate::run(args, console),
+        Verb::Import(args) => import::run(args, console),
         Verb::Live(args) => hand_over::run("flowreel-live", &[], args, console),
         Verb::View(args) => hand_over::run("flowreel-view", &[], args, console),
         Verb::Demo(args) => hand_over::run("xtask", &["demo"], args, console),

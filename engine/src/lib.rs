@@ -11,6 +11,7 @@
 )]
 
 pub mod analysis;
+pub mod import;
 pub mod kernel;
 pub mod model;
 pub mod recording;

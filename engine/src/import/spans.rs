@@ -1,0 +1,205 @@
+//! Spans as every tracing format has them, and what can be counted about them.
+//!
+//! Belongs here: the span, names, parents, the figures of `import --json`.
+//! Does not belong here: one format's fields (jaeger), turning spans into events (journey).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Services that carry no name.
+pub(super) const NO_NAME: &str = "(none)";
+
+/// Which side of a call a span is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Work inside a service, or unknown.
+    #[default]
+    Internal,
+    /// Waits for an answer, or hands a message over.
+    Caller,
+    /// Answers.
+    Server,
+    /// Takes a message.
+    Consumer,
+}
+
+/// One span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Position of its trace.
+    pub(super) trace: usize,
+    /// Its own id.
+    pub(super) id: String,
+    /// Id of its parent.
+    pub(super) parent: Option<String>,
+    /// Position of the service that owns it.
+    pub(super) service: usize,
+    /// What was done.
+    pub(super) operation: String,
+    /// Start in ns since 1970, where known.
+    pub(super) start_ns: Option<u64>,
+    /// Length in ns, where known.
+    pub(super) duration_ns: Option<u64>,
+    /// Marked as failed by the format itself.
+    pub(super) is_error: bool,
+    /// Side of the call.
+    pub(super) role: Role,
+    /// Speaks of a database.
+    pub(super) is_database: bool,
+}
+
+/// Texts with positions, each once, in the order of first use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    positions: BTreeMap<String, usize>,
+    names: Vec<String>,
+}
+
+impl Names {
+    /// The position of this name, given to it now if it is new.
+    pub(super) fn position(&mut self, name: &str) -> usize {
+        if let Some(position) = self.positions.get(name) {
+            return *position;
+        }
+        let position = self.names.len();
+        self.names.push(name.to_owned());
+        self.positions.insert(name.to_owned(), position);
+        position
+    }
+
+    /// The name at that position.
+    pub(super) fn name(&self, position: usize) -> &str {
+        self.names.get(position).map_or(NO_NAME, String::as_str)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+}
+
+/// What was left out or mended, by sentence, with its count and the first place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally(BTreeMap<&'static str, (u64, String)>);
+
+impl Tally {
+    /// Counts `count` more of what `sentence` says.
+    pub(super) fn add(
+        &mut self,
+        sentence: &'static str,
+        count: u64,
+        place: impl FnOnce() -> String,
+    ) {
+        if count > 0 {
+            let entry = self.0.entry(sentence).or_insert_with(|| (0, place()));
+            entry.0 = entry.0.saturating_add(count);
+        }
+    }
+
+    /// Sum over all sentences.
+    pub(super) fn total(&self) -> u64 {
+        self.0
+            .values()
+            .fold(0, |sum, (count, _)| sum.saturating_add(*count))
+    }
+
+    /// One line per sentence: `12 spans without an id (first: a.json)`.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(sentence, (count, place))| {
+            if place.is_empty() {
+                format!("{count} {sentence}")
+            } else {
+                format!("{count} {sentence} (first: {place})")
+            }
+        })
+    }
+}
+
+/// All spans of an import.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SpanSet {
+    /// Trace ids.
+    pub(super) traces: Names,
+    /// Services.
+    pub(super) services: Names,
+    /// Spans, as they stood in the files.
+    pub(super) spans: Vec<Span>,
+    /// What could not be used.
+    pub(super) skipped: Tally,
+    /// What was used after mending.
+    pub(super) mended: Tally,
+}
+
+impl SpanSet {
+    /// For each span the position of its parent, where that is in the set; a span is never its own.
+    pub(super) fn parents(&self) -> Vec<Option<usize>> {
+        let mut by_id = BTreeMap::new();
+        for (position, span) in self.spans.iter().enumerate() {
+            // A repeated id stands for its first bearer.
+            by_id
+                .entry((span.trace, span.id.as_str()))
+                .or_insert(position);
+        }
+        self.spans
+            .iter()
+            .enumerate()
+            .map(|(position, span)| {
+                let parent = by_id.get(&(span.trace, span.parent.as_deref()?)).copied()?;
+                (parent != position).then_some(parent)
+            })
+            .collect()
+    }
+
+    /// Spans that name a parent which is not in the set.
+    pub(super) fn orphan_count(&self, parents: &[Option<usize>]) -> u64 {
+        let orphans = self
+            .spans
+            .iter()
+            .zip(parents)
+            .filter(|(span, parent)| span.parent.is_some() && parent.is_none());
+        orphans.fold(0, |count, _| count + 1)
+    }
+
+    /// Spans marked as failed.
+    pub(super) fn error_count(&self) -> u64 {
+        self.spans
+            .iter()
+            .fold(0, |count, span| count + u64::from(span.is_error))
+    }
+
+    /// Names of the services that own spans, sorted.
+    pub(super) fn service_names(&self) -> Vec<String> {
+        let names: BTreeSet<&str> = self
+            .spans
+            .iter()
+            .map(|span| self.services.name(span.service))
+            .collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Distinct child spans whose parent belongs to another service, by the two services.
+    pub(super) fn edges(&self, parents: &[Option<usize>]) -> Vec<(String, String, u64)> {
+        let mut children: BTreeMap<(&str, &str), BTreeSet<(usize, &str)>> = BTreeMap::new();
+        for (span, parent) in self.spans.iter().zip(parents) {
+            let Some(parent) = parent.and_then(|parent| self.spans.get(parent)) else {
+                continue;
+            };
+            if parent.service != span.service {
+                let edge = (
+                    self.services.name(parent.service),
+                    self.services.name(span.service),
+                );
+                children
+                    .entry(edge)
+                    .or_default()
+                    .insert((span.trace, span.id.as_str()));
+            }
+        }
+        children
+            .into_iter()
+            .map(|((from, to), spans)| {
+                let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
+                (from.to_owned(), to.to_owned(), count)
+            })
+            .collect()
+    }
+}
