@@ -12,6 +12,7 @@ mod statistics;
 mod theory;
 mod traffic;
 mod warmup;
+mod warnings;
 
 pub use answer::{
     Answer, FlowAnswer, Requests, SloVerdict, Spread, StationAnswer, SystemAnswer, Value,

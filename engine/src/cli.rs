@@ -16,6 +16,7 @@ mod hand_over;
 mod import;
 mod scenario_file;
 mod simulate;
+mod simulate_out;
 mod usage;
 
 pub(crate) use console::Console;

@@ -7,8 +7,9 @@ use super::histogram::Durations;
 use super::interval::{Estimate, ratio, replicated};
 use super::statistics::Figures;
 use super::theory::{self, Exact};
+use super::warnings;
 use crate::model::time::seconds_from_ns;
-use crate::scenario::valid::{Role, Scenario, Slo, Stop};
+use crate::scenario::valid::{Role, Scenario, Slo};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -156,7 +157,7 @@ impl Answer {
                 let index = station.component.index();
                 let servers = station.servers.filter(|_| station.role == Role::Serve);
                 let id = scenario.component(station.component).id.clone();
-                (id, station_answer(runs, index, servers))
+                (id, station_answer(runs, index, station.role, servers))
             })
             .collect();
         let flows = |ids: Vec<&String>, flow: fn(&Batch) -> &[FlowBatch]| {
@@ -193,7 +194,7 @@ impl Answer {
             analytic: theory::exact(scenario),
             warnings: Vec::new(),
         };
-        answer.warnings = warnings(scenario, runs, &answer);
+        answer.warnings = warnings::list(scenario, runs, &answer);
         answer.judge(&scenario.slos);
         answer
     }
@@ -376,7 +377,12 @@ fn flow_answer(runs: &[Figures], flow: impl Fn(&Batch) -> &FlowBatch) -> FlowAns
     clippy::cast_precision_loss,
     reason = "an estimate needs no more than 53 bits"
 )]
-fn station_answer(runs: &[Figures], index: usize, servers: Option<u32>) -> StationAnswer {
+fn station_answer(
+    runs: &[Figures],
+    index: usize,
+    role: Role,
+    servers: Option<u32>,
+) -> StationAnswer {
     let per = |above: fn(&StationBatch) -> f64, below: fn(&StationBatch) -> f64| {
         value(runs, move |batch| {
             let station = &batch.stations[index];
@@ -416,10 +422,12 @@ fn station_answer(runs: &[Figures], index: usize, servers: Option<u32>) -> Stati
         sojourn_s: spread(runs, |batch| &batch.stations[index].sojourn),
         in_station: over_time(|station| area_s(station.waiting_area + station.service_area)),
         in_waiting: over_time(|station| area_s(station.waiting_area)),
+        // What is kept for ever does not wait for service.
         p_wait: per(
             |station| (station.arrivals - station.rejected) as f64 - station.started_at_once as f64,
             |station| (station.arrivals - station.rejected) as f64,
-        ),
+        )
+        .filter(|_| role != Role::Keep),
         p_reject: per(
             |station| station.rejected as f64,
             |station| station.arrivals as f64,
@@ -437,50 +445,6 @@ fn station_answer(runs: &[Figures], index: usize, servers: Option<u32>) -> Stati
 )]
 fn area_s(area: u128) -> f64 {
     area as f64 / 1e9
-}
-
-/// What a reader must know before trusting the figures.
-fn warnings(scenario: &Scenario, runs: &[Figures], answer: &Answer) -> Vec<String> {
-    let mut list = Vec::new();
-    let unsteady = runs.iter().filter(|run| !run.is_steady).count();
-    if unsteady > 0 {
-        list.push(format!(
-            "no steady state was found in {unsteady} of {} runs; run longer, or read the figures as those of a beginning",
-            runs.len()
-        ));
-    }
-    if let [only] = runs
-        && only.is_correlated
-    {
-        list.push("neighbouring stretches of the run depend on each other, so intervals are too narrow; run longer or use --replications".to_owned());
-    }
-    let mean = answer.system.sojourn_s.mean;
-    match mean {
-        None => list.push("no request completed after the warm-up; run longer".to_owned()),
-        Some(Value { ci: None, .. }) => list.push(
-            "the run is too short for intervals; run longer or use --replications".to_owned(),
-        ),
-        Some(Value {
-            value,
-            ci: Some([low, high]),
-        }) if high - low > 0.5 * value => {
-            list.push(format!(
-                "the run is short for its question: mean sojourn {value:.3} s lies between {low:.3} and {high:.3} s"
-            ));
-        }
-        Some(_) => {}
-    }
-    if let Stop::Duration(end) = scenario.stop {
-        let parked = super::traffic::longest_delay(scenario);
-        if let Some((id, delay_s)) =
-            parked.filter(|(_, delay_s)| *delay_s > seconds_from_ns(end) / 2.0)
-        {
-            list.push(format!(
-                "`{id}` parks requests for {delay_s} s, longer than half of the run; its figures are those of a beginning"
-            ));
-        }
-    }
-    list
 }
 
 impl From<Estimate> for Value {

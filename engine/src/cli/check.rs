@@ -91,7 +91,12 @@ fn report(
     console: &mut Console<'_>,
 ) -> Result<Outcome, CliError> {
     for problem in &error.problems {
-        console.progress(format_args!("flowreel: {file}:{problem}"));
+        let gap = if problem.override_text.is_some() {
+            " "
+        } else {
+            ""
+        };
+        console.progress(format_args!("flowreel: {file}:{gap}{problem}"));
     }
     if error.more > 0 {
         console.progress(format_args!("flowreel: {file}: and {} more", error.more));

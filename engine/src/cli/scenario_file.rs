@@ -35,7 +35,11 @@ pub(super) fn first_problem(path: &Path, error: &ScenarioError) -> CliError {
         message =
             format!("{message} (and {others} more problem{plural}; `flowreel check` lists all)");
     }
-    let mut answer = CliError::input(message).at(format!("{}:{}", path.display(), first.place()));
+    let place = match first.override_text {
+        Some(_) => first.place(),
+        None => format!("{}:{}", path.display(), first.place()),
+    };
+    let mut answer = CliError::input(message).at(place);
     if !first.hint.is_empty() {
         answer = answer.hint(&first.hint);
     }

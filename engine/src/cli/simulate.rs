@@ -3,10 +3,13 @@
 //! Belongs here: arguments, the clock around the run, the table for people. Does not belong here:
 //! running (kernel), measuring (analysis).
 
+use super::simulate_out::Recorder;
 use super::{CliError, Console, Outcome, scenario_file};
 use flowreel_engine::analysis::{
     Answer, Spread, Timing, Value, find_overload, replicate, simulate,
 };
+use flowreel_engine::kernel::{EventSink, KernelError};
+use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::time::parse_duration_ns;
 use flowreel_engine::scenario::{Scenario, load};
 use std::path::PathBuf;
@@ -34,6 +37,9 @@ pub(super) struct Args {
     /// Threads for replications; the answer does not depend on it. Default: one per core.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// Record the run to this reel.
+    #[arg(long, value_name = "RUN.reel")]
+    out: Option<PathBuf>,
     /// Run a model that has no steady state, as a transient.
     #[arg(long)]
     allow_unstable: bool,
@@ -71,7 +77,24 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     if let Some(warning) = refuse_overload(args, &scenario)? {
         warnings.push(warning);
     }
-    let (mut answer, wall_s) = timed(|| answer(args, &scenario, seed))?;
+    if args.out.is_some() && args.replications > 1 {
+        return Err(
+            CliError::input("a reel holds one run, not several replications")
+                .hint("leave out --out or --replications"),
+        );
+    }
+    let recorder = match &args.out {
+        Some(out) => Some(Recorder::create(
+            out,
+            &args.scenario,
+            &text,
+            seed,
+            &overrides,
+            &scenario,
+        )?),
+        None => None,
+    };
+    let (mut answer, wall_s) = timed(|| run_and_record(args, &scenario, seed, recorder))?;
     warnings.append(&mut answer.warnings);
     answer.warnings = warnings;
     Timing { wall_s }.note(&mut answer);
@@ -87,16 +110,24 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     })
 }
 
-fn answer(args: &Args, scenario: &Scenario, seed: u64) -> Result<Answer, CliError> {
-    let place = args.scenario.display().to_string();
-    let failed =
-        |error: flowreel_engine::kernel::KernelError| CliError::input(error.to_string()).at(&place);
-    let replications = usize::try_from(args.replications).unwrap_or(1);
-    let runs = if replications == 1 {
-        vec![simulate(scenario, seed, &mut ()).map_err(failed)?]
-    } else {
-        replicate(scenario, seed, replications, threads(args)).map_err(failed)?
+fn run_and_record(
+    args: &Args,
+    scenario: &Scenario,
+    seed: u64,
+    recorder: Option<Recorder>,
+) -> Result<Answer, CliError> {
+    let failed = |error: KernelError| {
+        CliError::input(error.to_string()).at(args.scenario.display().to_string())
     };
+    if let Some(mut recorder) = recorder {
+        let mut push = EventSink(|event: &StageEvent| recorder.push(event));
+        let figures = simulate(scenario, seed, &mut push).map_err(failed)?;
+        let answer = Answer::new(scenario, seed, &[figures]);
+        recorder.finish(&answer)?;
+        return Ok(answer);
+    }
+    let replications = usize::try_from(args.replications).unwrap_or(1);
+    let runs = replicate(scenario, seed, replications, threads(args)).map_err(failed)?;
     Ok(Answer::new(scenario, seed, &runs))
 }
 

@@ -199,7 +199,7 @@ fn id_is_valid(id: &str, place: Place, problems: &mut Problems<'_>) -> bool {
     let holds = !id.is_empty()
         && id.len() <= 100
         && id.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+            byte.is_ascii_alphanumeric() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
         });
     if !holds {
         let shown: String = id.chars().take(40).collect();

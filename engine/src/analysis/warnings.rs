@@ -1,0 +1,53 @@
+//! What a reader must know before trusting the figures.
+//!
+//! Belongs here: sentences about runs that are too short, unsteady or dependent. Does not belong
+//! here: refusing to run (traffic, and the command line).
+
+use super::answer::{Answer, Value};
+use super::statistics::Figures;
+use crate::model::time::seconds_from_ns;
+use crate::scenario::valid::{Scenario, Stop};
+
+/// What a reader must know before trusting the figures.
+pub(super) fn list(scenario: &Scenario, runs: &[Figures], answer: &Answer) -> Vec<String> {
+    let mut list = Vec::new();
+    let unsteady = runs.iter().filter(|run| !run.is_steady).count();
+    if unsteady > 0 {
+        list.push(format!(
+            "no steady state was found in {unsteady} of {} runs; run longer, or read the figures as those of a beginning",
+            runs.len()
+        ));
+    }
+    if let [only] = runs
+        && only.is_correlated
+    {
+        list.push("neighbouring stretches of the run depend on each other, so intervals are too narrow; run longer or use --replications".to_owned());
+    }
+    let mean = answer.system.sojourn_s.mean;
+    match mean {
+        None => list.push("no request completed after the warm-up; run longer".to_owned()),
+        Some(Value { ci: None, .. }) => list.push(
+            "the run is too short for intervals; run longer or use --replications".to_owned(),
+        ),
+        Some(Value {
+            value,
+            ci: Some([low, high]),
+        }) if high - low > 0.5 * value => {
+            list.push(format!(
+                "the run is short for its question: mean sojourn {value:.3} s lies between {low:.3} and {high:.3} s"
+            ));
+        }
+        Some(_) => {}
+    }
+    if let Stop::Duration(end) = scenario.stop {
+        let parked = super::traffic::longest_delay(scenario);
+        if let Some((id, delay_s)) =
+            parked.filter(|(_, delay_s)| *delay_s > seconds_from_ns(end) / 2.0)
+        {
+            list.push(format!(
+                "`{id}` parks requests for {delay_s} s, longer than half of the run; its figures are those of a beginning"
+            ));
+        }
+    }
+    list
+}
