@@ -27,24 +27,24 @@ pub enum Place {
     Database = 5,
     /// E-mail jobs waiting for their first or a further run.
     Mail = 6,
-    /// E-mail jobs parked for five minutes after their first run.
-    Retry1 = 7,
-    /// E-mail jobs parked for thirty minutes after their second run.
-    Retry2 = 8,
-    /// Jobs of either channel whose ladder is at its end.
-    Dlq = 9,
     /// Sends e-mails.
-    MailWorker = 10,
+    MailWorker = 7,
     /// The mail relay.
-    Smtp = 11,
+    Smtp = 8,
+    /// E-mail jobs parked for five minutes after their first run.
+    Retry1 = 9,
+    /// E-mail jobs parked for thirty minutes after their second run.
+    Retry2 = 10,
     /// In-app jobs waiting for a run.
-    InApp = 12,
-    /// In-app jobs parked for a minute.
-    InAppRetry = 13,
+    InApp = 11,
     /// Delivers to client sockets.
-    InAppWorker = 14,
+    InAppWorker = 12,
     /// The client sockets.
-    Websocket = 15,
+    Websocket = 13,
+    /// In-app jobs parked for a minute.
+    InAppRetry = 14,
+    /// Jobs of either channel whose ladder is at its end.
+    Dlq = 15,
 }
 
 impl Place {
@@ -57,15 +57,15 @@ impl Place {
         Self::Server3,
         Self::Database,
         Self::Mail,
-        Self::Retry1,
-        Self::Retry2,
-        Self::Dlq,
         Self::MailWorker,
         Self::Smtp,
+        Self::Retry1,
+        Self::Retry2,
         Self::InApp,
-        Self::InAppRetry,
         Self::InAppWorker,
         Self::Websocket,
+        Self::InAppRetry,
+        Self::Dlq,
     ];
     /// The three servers, in order.
     pub const SERVERS: [Self; 3] = [Self::Server1, Self::Server2, Self::Server3];
@@ -114,15 +114,15 @@ impl Place {
             Self::Server3 => "Server 3",
             Self::Database => "Database",
             Self::Mail => "Mail queue",
-            Self::Retry1 => "Retry-1 (5 min)",
-            Self::Retry2 => "Retry-2 (30 min)",
+            Self::Retry1 => "Retry 1 (5 min)",
+            Self::Retry2 => "Retry 2 (30 min)",
             Self::Dlq => "Dead letters",
             Self::MailWorker => "Mail worker",
-            Self::Smtp => "E-mail service",
+            Self::Smtp => "SMTP relay",
             Self::InApp => "In-app queue",
             Self::InAppRetry => "In-app retry (1 min)",
             Self::InAppWorker => "In-app worker",
-            Self::Websocket => "Client sockets",
+            Self::Websocket => "WebSocket",
         }
     }
 
@@ -198,10 +198,18 @@ impl Class {
         Self::ALL.get(id.index()).copied()
     }
 
+    const fn priority(self) -> i32 {
+        match self {
+            Self::Login | Self::FriendRequest => 1,
+            Self::Signup | Self::Purchase => 2,
+            Self::ResetPassword => 3,
+        }
+    }
+
     const fn channel(self) -> Channel {
         match self {
             Self::Signup | Self::ResetPassword => Channel::Email,
-            Self::Login | Self::Purchase | Self::FriendRequest => Channel::None,
+            Self::Login | Self::Purchase | Self::FriendRequest => Channel::InApp,
         }
     }
 }
@@ -237,7 +245,7 @@ pub fn live_topology(settings: &TopologySettings) -> Topology {
         .map(|class| TopologyClass {
             id: class.name().to_owned(),
             channel: class.channel(),
-            priority: 1,
+            priority: class.priority(),
         })
         .collect();
     Topology {
@@ -352,6 +360,35 @@ mod tests {
             assert_eq!(Class::from_id(class.id()), Some(class));
         }
         assert_eq!(topology.components.len(), Place::ALL.len());
+    }
+
+    #[test]
+    fn the_map_is_the_one_of_the_shipped_scenario() {
+        let text = include_str!("../../../scenarios/notification.toml");
+        let scenario = flowreel_engine::scenario::load(text, &[]).expect("it is shipped");
+        let (live, shipped) = (live_topology(&SETTINGS), scenario.topology);
+        assert_eq!((&live.name, &live.title), (&shipped.name, &shipped.title));
+        let named = |topology: &Topology| -> Vec<_> {
+            let components = topology.components.iter();
+            components
+                .map(|component| {
+                    (
+                        component.id.clone(),
+                        component.kind,
+                        component.label.clone(),
+                    )
+                })
+                .collect()
+        };
+        assert_eq!(named(&live), named(&shipped));
+        assert_eq!(live.classes, shipped.classes);
+        assert_eq!(live.paths, shipped.paths);
+        let sorted = |topology: &Topology| {
+            let mut edges = topology.edges.clone();
+            edges.sort_unstable_by_key(|edge| (edge.from, edge.to));
+            edges
+        };
+        assert_eq!(sorted(&live), sorted(&shipped));
     }
 
     #[test]
