@@ -1,4 +1,24 @@
 //! The live notification backend that records every stage event.
 
+mod app;
+pub mod cli;
+mod config;
+mod controllers;
+mod email;
+mod error;
+mod faults;
+mod gateway;
 pub mod load;
+mod load_balancer;
+mod middleware;
+mod models;
+mod notification_service;
+mod queue;
+mod request;
+mod router;
+mod security;
+mod server;
+mod store;
 pub mod telemetry;
+mod websocket;
+mod worker;

@@ -1,0 +1,96 @@
+//! The data folder: made on first start, used by one process at a time.
+//!
+//! Belongs here: the lock, secrets kept in files. Does not belong here: the store, mails.
+
+use super::StartError;
+use crate::security::random_hex;
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Only its owner may read a secret.
+const SECRET_MODE: u32 = 0o600;
+
+/// The folder, locked as long as this lives.
+pub(super) struct DataFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataFolder {
+    pub(super) async fn open(path: &Path) -> Result<Self, StartError> {
+        let path = path.to_owned();
+        let shown = path.display().to_string();
+        let failed = |source| StartError::Data {
+            path: shown.clone(),
+            source,
+        };
+        let opened = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&path)?;
+            let lock = File::create(path.join("lock"))?;
+            Ok((path, lock))
+        });
+        let (path, lock) = opened
+            .await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StartError::Locked { path: shown }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn failed(&self, source: std::io::Error) -> StartError {
+        StartError::Data {
+            path: self.path.display().to_string(),
+            source,
+        }
+    }
+
+    /// The secret of the settings, else the one kept here, else a new one, so that tokens outlive a restart.
+    pub(super) async fn jwt_secret(&self, given: Option<String>) -> Result<String, StartError> {
+        if let Some(secret) = given {
+            return Ok(secret);
+        }
+        let path = self.path.join("jwt-secret");
+        match tokio::fs::read_to_string(&path).await {
+            Ok(secret) if secret.len() >= crate::security::tokens::SECRET_BYTES_MIN => {
+                return Ok(secret);
+            }
+            Ok(_short) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(self.failed(error)),
+        }
+        let secret = random_hex::<32>();
+        write_secret(&path, &secret).map_err(|source| self.failed(source))?;
+        Ok(secret)
+    }
+
+    /// Keeps the local administrator's token where the people of this machine's account can read it.
+    pub(super) async fn keep_admin_token(&self, token: &str) -> Result<(), StartError> {
+        let (path, token) = (self.path.join("admin-token"), token.to_owned());
+        let written = tokio::task::spawn_blocking(move || write_secret(&path, &token)).await;
+        written
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|source| self.failed(source))
+    }
+}
+
+fn write_secret(path: &Path, secret: &str) -> std::io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(SECRET_MODE)
+        .open(path)?;
+    // A file from an earlier start keeps its mode otherwise.
+    file.set_permissions(std::fs::Permissions::from_mode(SECRET_MODE))?;
+    file.write_all(secret.as_bytes())?;
+    file.sync_all()
+}

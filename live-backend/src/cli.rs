@@ -1,0 +1,128 @@
+//! The command line's edge: settings in, one line on standard output, logs on standard error, exit code out.
+//!
+//! Belongs here: the runtime, signals, exit codes (0 done, 2 bad settings, 3 environment fault).
+//! Does not belong here: what a setting means (config), what is started (app).
+
+use crate::app::{Running, StartError};
+use crate::config::{Args, Environment, Settings};
+use clap::Parser;
+use std::io::Write;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Bad usage or bad input.
+const BAD_INPUT: u8 = 2;
+/// Something around the program is at fault: a port, a disk.
+const ENVIRONMENT: u8 = 3;
+
+/// Runs the program with the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(BAD_INPUT);
+            // Help goes to standard output, mistakes to standard error; a closed pipe is no reason to panic.
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    let environment = Environment::of_process();
+    let settings = match Settings::read(&args, &environment) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(BAD_INPUT, &error.to_string()),
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::new(settings.log_filter.as_str()))
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return refuse(
+                ENVIRONMENT,
+                &format!("the system gives no threads: {error}"),
+            );
+        }
+    };
+    runtime.block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> ExitCode {
+    let is_ready_printed = settings.print_ready;
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            return refuse(
+                ENVIRONMENT,
+                &format!("signals cannot be listened to: {error}"),
+            );
+        }
+    };
+    let running = tokio::select! {
+        biased;
+        () = signals.stop() => return ExitCode::SUCCESS,
+        started = Running::start(settings) => match started {
+            Ok(running) => running,
+            Err(error) => return refuse(exit_code(&error), &error.to_string()),
+        },
+    };
+    if is_ready_printed && let Err(error) = print_ready(&running) {
+        tracing::error!(%error, "the ready line cannot be written: {error}");
+    }
+    signals.stop().await;
+    match running.stop().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(ENVIRONMENT, &error.to_string()),
+    }
+}
+
+fn print_ready(running: &Running) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", running.ready_line())?;
+    out.flush()
+}
+
+const fn exit_code(error: &StartError) -> u8 {
+    match error {
+        StartError::Port(_)
+        | StartError::Data { .. }
+        | StartError::Locked { .. }
+        | StartError::Store { .. }
+        | StartError::Recorder(_) => ENVIRONMENT,
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the one sentence an error is, before and after logging works"
+)]
+fn refuse(code: u8, sentence: &str) -> ExitCode {
+    eprintln!("flowreel-live: {sentence}");
+    ExitCode::from(code)
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

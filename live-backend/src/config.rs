@@ -1,0 +1,447 @@
+//! Settings: flags before environment before file before defaults.
+//!
+//! Belongs here: every setting, its names, its default, and its checks; the only reader of the environment
+//! and of settings files. Does not belong here: what a setting does.
+
+mod sources;
+
+pub(crate) use sources::Environment;
+
+use clap::{Parser, ValueEnum};
+use sources::Sources;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The live notification backend with its recorder.
+#[derive(Parser, Debug, Default)]
+#[command(name = "flowreel-live", version, about)]
+pub(crate) struct Args {
+    /// What to run; everything in one process where nothing is named.
+    #[arg(value_enum, default_value_t)]
+    role: Role,
+    /// Which server, with the role `server`.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
+    index: Option<u8>,
+    /// Where data are kept: embedded, or `mongodb://…`.
+    #[arg(long)]
+    store: Option<String>,
+    /// Where jobs are kept: embedded, or `redis://…`.
+    #[arg(long)]
+    queue: Option<String>,
+    /// Who sends mail: embedded, `smtp://HOST:PORT` or `smtps://…`.
+    #[arg(long)]
+    smtp: Option<String>,
+    /// Topic log: off, embedded or HOST:PORT.
+    #[arg(long)]
+    kafka: Option<String>,
+    /// Folder for recordings, or `off`.
+    #[arg(long)]
+    record: Option<String>,
+    /// Folder for the store and the mails.
+    #[arg(long)]
+    data: Option<String>,
+    /// Settings file (TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Ports from N on: balancer N, servers N+1 to N+3, gateway N+4; 0 takes any free ones.
+    #[arg(long)]
+    port_base: Option<String>,
+    /// Prints one JSON line on standard output when every port answers.
+    #[arg(long)]
+    print_ready: bool,
+    /// Divides the retry delays, for demonstrations and tests.
+    #[arg(long)]
+    retry_scale: Option<String>,
+}
+
+/// What one process is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Role {
+    #[default]
+    All,
+    Balancer,
+    Server,
+    MailWorker,
+    InAppWorker,
+    Gateway,
+    Recorder,
+    Load,
+    SimulateCheckIns,
+    Status,
+}
+
+/// Where the listeners are; 0 is any free port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ports {
+    pub(crate) balancer: u16,
+    pub(crate) servers: [u16; 3],
+    pub(crate) gateway: u16,
+}
+
+/// Who takes our mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Relay {
+    Embedded,
+    /// A relay on this machine or network, without TLS.
+    Plain {
+        host: String,
+        port: u16,
+    },
+}
+
+/// All settings of one process.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) ports: Ports,
+    pub(crate) relay: Relay,
+    /// `None` records nothing.
+    pub(crate) record: Option<PathBuf>,
+    pub(crate) data: PathBuf,
+    pub(crate) print_ready: bool,
+    pub(crate) retry_scale: f64,
+    pub(crate) origins: Vec<String>,
+    pub(crate) mail_concurrency: usize,
+    pub(crate) in_app_concurrency: usize,
+    pub(crate) in_app_attempts_max: u16,
+    pub(crate) in_app_retry: Duration,
+    pub(crate) heartbeat: Duration,
+    /// 0 is no limit.
+    pub(crate) connections_max: u64,
+    /// `None` makes one and keeps it in the data folder.
+    pub(crate) jwt_secret: Option<String>,
+    pub(crate) log_filter: String,
+}
+
+/// Why the settings cannot be used: one sentence with the setting, its place and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(pub(crate) String);
+
+impl Settings {
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for values that cannot be used, unknown keys, and parts that are not built yet.
+    pub(crate) fn read(args: &Args, environment: &Environment) -> Result<Self, ConfigError> {
+        let sources = Sources::open(environment, args.config.as_deref())?;
+        check_role(args)?;
+        check_parts(args, &sources)?;
+        let record = sources.text(args.record.as_deref(), &["FLOWREEL_RECORD"], "record")?;
+        let data = sources.text(args.data.as_deref(), &["FLOWREEL_DATA"], "data")?;
+        let origins = sources.text(None, &["CORS_ORIGIN", "FRONTEND_URL"], "cors_origin")?;
+        let scale = sources.number(
+            args.retry_scale.as_deref(),
+            &["FLOWREEL_RETRY_SCALE"],
+            "retry_scale",
+            1.0,
+        )?;
+        if !(scale > 0.0 && scale <= 1e6) {
+            return Err(ConfigError(
+                "--retry-scale must be above 0 and up to 1000000".to_owned(),
+            ));
+        }
+        let secret = sources.text(None, &["JWT_SECRET"], "jwt_secret")?;
+        if secret
+            .as_ref()
+            .is_some_and(|text| text.len() < crate::security::tokens::SECRET_BYTES_MIN)
+        {
+            return Err(ConfigError(
+                "JWT_SECRET must be 32 bytes or longer; leave it out to have one made".to_owned(),
+            ));
+        }
+        let whole = |name, key, default| sources.whole(None, &[name], key, 1..=10_000, default);
+        Ok(Self {
+            ports: ports(args, &sources)?,
+            relay: relay(args, &sources)?,
+            record: match record.as_deref() {
+                None => Some(PathBuf::from("recordings")),
+                Some("off") => None,
+                Some(folder) => Some(PathBuf::from(folder)),
+            },
+            data: PathBuf::from(data.unwrap_or_else(|| "flowreel-data".to_owned())),
+            print_ready: args.print_ready,
+            retry_scale: scale,
+            origins: list(
+                origins
+                    .as_deref()
+                    .unwrap_or("http://localhost:3000,http://localhost:3003"),
+            ),
+            mail_concurrency: to_usize(whole(
+                "MAIL_QUEUE_CONCURRENCY",
+                "mail_queue_concurrency",
+                5,
+            )?),
+            in_app_concurrency: to_usize(whole(
+                "INAPP_QUEUE_CONCURRENCY",
+                "inapp_queue_concurrency",
+                10,
+            )?),
+            in_app_attempts_max: u16::try_from(whole(
+                "INAPP_MAX_ATTEMPTS",
+                "inapp_max_attempts",
+                3,
+            )?)
+            .unwrap_or(u16::MAX),
+            in_app_retry: Duration::from_millis(sources.whole(
+                None,
+                &["INAPP_RETRY_DELAY"],
+                "inapp_retry_delay",
+                1..=86_400_000,
+                60_000,
+            )?),
+            heartbeat: Duration::from_millis(sources.whole(
+                None,
+                &["WS_HEARTBEAT_INTERVAL"],
+                "ws_heartbeat_interval",
+                100..=600_000,
+                30_000,
+            )?),
+            connections_max: sources.whole(
+                None,
+                &["WS_MAX_CONNECTIONS"],
+                "ws_max_connections",
+                0..=10_000_000,
+                0,
+            )?,
+            jwt_secret: secret,
+            log_filter: sources
+                .text(None, &["RUST_LOG"], "log")?
+                .unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+fn check_role(args: &Args) -> Result<(), ConfigError> {
+    if args.role == Role::All && args.index.is_none() {
+        return Ok(());
+    }
+    if args.role == Role::All {
+        return Err(ConfigError(
+            "--index belongs to the role `server`; leave it out".to_owned(),
+        ));
+    }
+    let name = args
+        .role
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned());
+    Err(ConfigError(format!(
+        "the role `{name}` needs services that this version does not speak to; run `flowreel-live all`, which has every part in one process"
+    )))
+}
+
+/// Refuses parts that are not built, so that nobody believes to run on them.
+fn check_parts(args: &Args, sources: &Sources<'_>) -> Result<(), ConfigError> {
+    let refused = |name: &str, value: &str, only: &str| {
+        ConfigError(format!(
+            "{name} `{value}` is not spoken by this version; only `{only}` is"
+        ))
+    };
+    let store = sources.text(
+        args.store.as_deref(),
+        &["FLOWREEL_STORE", "MONGODB_URI"],
+        "store",
+    )?;
+    if let Some(value) = store.filter(|value| value != "embedded") {
+        return Err(refused("the store", &without_secret(&value), "embedded"));
+    }
+    let queue = sources.text(
+        args.queue.as_deref(),
+        &["FLOWREEL_QUEUE", "REDIS_URL", "REDIS_HOST"],
+        "queue",
+    )?;
+    if let Some(value) = queue.filter(|value| value != "embedded") {
+        return Err(refused("the queue", &without_secret(&value), "embedded"));
+    }
+    let kafka = sources.text(args.kafka.as_deref(), &["FLOWREEL_KAFKA"], "kafka")?;
+    if let Some(value) = kafka.filter(|value| value != "off") {
+        return Err(refused("the topic log", &without_secret(&value), "off"));
+    }
+    Ok(())
+}
+
+fn relay(args: &Args, sources: &Sources<'_>) -> Result<Relay, ConfigError> {
+    let text = sources.text(
+        args.smtp.as_deref(),
+        &["FLOWREEL_SMTP", "EMAIL_HOST"],
+        "smtp",
+    )?;
+    let Some(text) = text.filter(|text| text != "embedded") else {
+        return Ok(Relay::Embedded);
+    };
+    let wrong = || {
+        let shown = without_secret(&text);
+        ConfigError(format!(
+            "the mail relay `{shown}` is not spoken by this version; write `embedded` or smtp://HOST:PORT without TLS"
+        ))
+    };
+    let rest = text.strip_prefix("smtp://").ok_or_else(wrong)?;
+    let (host, port) = rest
+        .trim_end_matches('/')
+        .rsplit_once(':')
+        .ok_or_else(wrong)?;
+    if host.is_empty() || host.contains(['/', '@']) {
+        return Err(wrong());
+    }
+    let port = port.parse().map_err(|_not_a_port| wrong())?;
+    Ok(Relay::Plain {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+/// Ports from the base, or each from its own setting, or the documents' defaults.
+fn ports(args: &Args, sources: &Sources<'_>) -> Result<Ports, ConfigError> {
+    let base = sources.text(
+        args.port_base.as_deref(),
+        &["FLOWREEL_PORT_BASE"],
+        "port_base",
+    )?;
+    if let Some(text) = base {
+        let base: u16 = text
+            .parse()
+            .ok()
+            .filter(|&base| base <= u16::MAX - 4)
+            .ok_or_else(|| {
+                ConfigError(format!(
+                    "--port-base `{text}` must be a whole number from 0 to 65531"
+                ))
+            })?;
+        let at = |offset: u16| if base == 0 { 0 } else { base + offset };
+        return Ok(Ports {
+            balancer: at(0),
+            servers: [at(1), at(2), at(3)],
+            gateway: at(4),
+        });
+    }
+    let port = |name, key, default| {
+        let whole = sources.whole(None, &[name], key, 0..=65_535, default)?;
+        u16::try_from(whole).map_err(|_range| ConfigError(format!("{name} is no port")))
+    };
+    Ok(Ports {
+        balancer: port("LOAD_BALANCER_PORT", "load_balancer_port", 8000)?,
+        servers: [
+            port("SERVER1_PORT", "server1_port", 5001)?,
+            port("SERVER2_PORT", "server2_port", 5002)?,
+            port("SERVER3_PORT", "server3_port", 5003)?,
+        ],
+        gateway: port("GATEWAY_PORT", "gateway_port", 3002)?,
+    })
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// An address without its user and password.
+fn without_secret(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
+        let args = Args::try_parse_from(std::iter::once(&"flowreel-live").chain(args));
+        let args = args.map_err(|error| error.to_string())?;
+        Settings::read(&args, &Environment::of(environment)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_settings_the_documents_defaults_hold() {
+        let settings = read(&[], &[]).unwrap();
+        assert_eq!(
+            settings.ports,
+            Ports {
+                balancer: 8000,
+                servers: [5001, 5002, 5003],
+                gateway: 3002
+            }
+        );
+        assert_eq!(
+            settings.origins,
+            ["http://localhost:3000", "http://localhost:3003"]
+        );
+        assert_eq!(
+            (settings.mail_concurrency, settings.in_app_concurrency),
+            (5, 10)
+        );
+        assert_eq!(settings.in_app_retry, Duration::from_secs(60));
+        assert_eq!(settings.relay, Relay::Embedded);
+    }
+
+    #[test]
+    fn flags_come_before_the_environment() {
+        let environment = [
+            ("FLOWREEL_DATA", "a"),
+            ("SERVER2_PORT", "6002"),
+            ("FLOWREEL_RECORD", "off"),
+        ];
+        let settings = read(&["--data", "b"], &environment).unwrap();
+        assert_eq!(settings.data, PathBuf::from("b"));
+        assert_eq!(settings.ports.servers, [5001, 6002, 5003]);
+        assert_eq!(settings.record, None);
+        let settings = read(&["--port-base", "9000"], &environment).unwrap();
+        assert_eq!(settings.ports.servers, [9001, 9002, 9003]);
+        let settings = read(&["--port-base", "0"], &[]).unwrap();
+        assert_eq!(
+            settings.ports,
+            Ports {
+                balancer: 0,
+                servers: [0; 3],
+                gateway: 0
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused_and_secrets_are_not_repeated() {
+        for (args, named) in [
+            (
+                vec!["--store", "mongodb://u:secret@host/db"],
+                "mongodb://***@host/db",
+            ),
+            (vec!["--queue", "redis://:secret@host"], "redis://***@host"),
+            (vec!["--kafka", "host:9092"], "host:9092"),
+            (vec!["--smtp", "smtps://u:secret@host"], "smtps://***@host"),
+            (vec!["balancer"], "balancer"),
+            (vec!["server", "--index", "2"], "server"),
+        ] {
+            let error = read(&args, &[]).unwrap_err();
+            assert!(error.contains(named), "{args:?}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!(read(&[], &[("MONGODB_URI", "mongodb://h/d")]).is_err());
+        assert!(read(&[], &[("REDIS_HOST", "h")]).is_err());
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_are_named() {
+        for (args, environment, named) in [
+            (vec!["--port-base", "70000"], vec![], "70000"),
+            (vec!["--retry-scale", "0"], vec![], "--retry-scale"),
+            (vec!["--retry-scale", "fast"], vec![], "fast"),
+            (
+                vec![],
+                vec![("MAIL_QUEUE_CONCURRENCY", "0")],
+                "MAIL_QUEUE_CONCURRENCY",
+            ),
+            (vec![], vec![("JWT_SECRET", "short")], "JWT_SECRET"),
+            (vec!["--index", "2"], vec![], "--index"),
+        ] {
+            let error = read(&args, &environment).unwrap_err();
+            assert!(error.contains(named), "{args:?} {environment:?}: {error}");
+        }
+    }
+}

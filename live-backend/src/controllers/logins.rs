@@ -1,0 +1,73 @@
+//! `POST /api/logins`: proves a password, opens a session, tells its owner.
+//!
+//! Belongs here: its fields and answer. Does not belong here: hashing, tokens.
+//!
+//! An unknown address and a wrong password get the same answer after the same work.
+
+use super::sessions::open_session;
+use super::signups::PASSWORD_BYTES_MAX;
+use crate::error::AppError;
+use crate::middleware::body::Fields;
+use crate::models::UserId;
+use crate::request::RequestContext;
+use crate::router::ServerState;
+use crate::store::users::User;
+use axum::Json;
+use axum::extract::{Extension, State};
+use serde::Serialize;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LoggedIn {
+    user_id: UserId,
+    session_token: String,
+    refresh_token: String,
+    request_id: String,
+}
+
+pub(crate) async fn create(
+    State(server): State<ServerState>,
+    Extension(context): Extension<RequestContext>,
+    fields: Fields,
+) -> Result<Json<LoggedIn>, AppError> {
+    server.app.service.check_room()?;
+    let user = prove(&server, &context, &fields).await?;
+    let opened = open_session(&server, user.id);
+    server
+        .app
+        .service
+        .log_in(&context, &user, opened.session, server.app.now())
+        .await?;
+    Ok(Json(LoggedIn {
+        user_id: user.id,
+        session_token: opened.session_token,
+        refresh_token: opened.refresh_token,
+        request_id: context.id().to_owned(),
+    }))
+}
+
+/// The user whose address and password were sent.
+pub(super) async fn prove(
+    server: &ServerState,
+    context: &RequestContext,
+    fields: &Fields,
+) -> Result<User, AppError> {
+    let email = fields.address("email")?;
+    let password = fields.secret("password", 1, PASSWORD_BYTES_MAX)?;
+    let found = context
+        .in_database(server.app.store.user_by_email(email))
+        .await?;
+    let stored = found.as_ref().map(|user| user.password_hash.clone());
+    let is_right = server.app.passwords.is_right(password, stored).await?;
+    match found {
+        Some(user) if is_right => Ok(user),
+        other => {
+            let user = other.map(|user| user.id);
+            let failed = server.app.store.record_failed_login(user, server.app.now());
+            context.in_database(failed).await?;
+            Err(AppError::unauthorized(
+                "this address and password do not belong together",
+            ))
+        }
+    }
+}

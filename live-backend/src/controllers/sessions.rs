@@ -1,0 +1,160 @@
+//! `/api/session`: opens a session or renews its token, shows a user's sessions, ends them.
+//!
+//! Belongs here: session tokens as clients see them. Does not belong here: the login's notifications.
+
+use super::logins::prove;
+use super::{Made, created};
+use crate::error::AppError;
+use crate::middleware::body::Fields;
+use crate::middleware::caller::Caller;
+use crate::models::{UserId, WallMs};
+use crate::request::RequestContext;
+use crate::router::ServerState;
+use crate::security::tokens::ACCESS_TOKEN_S;
+use crate::security::{hash_hex, random_hex};
+use crate::store::sessions::NewSession;
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use serde::Serialize;
+
+/// How long a session can be renewed: thirty days.
+const SESSION_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// A session to store, with the tokens that only the client keeps.
+pub(super) struct Opened {
+    pub(super) session: NewSession,
+    pub(super) session_token: String,
+    pub(super) refresh_token: String,
+}
+
+pub(super) fn open_session(server: &ServerState, user: UserId) -> Opened {
+    let (id, refresh_token, now) = (random_hex::<16>(), random_hex::<32>(), server.app.now());
+    Opened {
+        session_token: server.app.tokens.sign_user(user, &id, now),
+        session: NewSession {
+            id,
+            user,
+            refresh_hash: hash_hex(&refresh_token),
+            expires_at: WallMs(now.0.saturating_add(SESSION_LIFE_MS)),
+        },
+        refresh_token,
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Renewed {
+    user_id: UserId,
+    session_token: String,
+    refresh_token: String,
+    expires_in_s: u64,
+}
+
+/// With a `refreshToken`: its successor and a fresh session token. With `email` and `password`: a session
+/// that nobody is told about.
+pub(crate) async fn create(
+    State(server): State<ServerState>,
+    Extension(context): Extension<RequestContext>,
+    fields: Fields,
+) -> Made<Renewed> {
+    let now = server.app.now();
+    if fields.get("refreshToken").is_some() {
+        let (old, new) = (fields.secret("refreshToken", 1, 256)?, random_hex::<32>());
+        let rotated = server
+            .app
+            .store
+            .rotate_refresh(hash_hex(&old), hash_hex(&new), now)
+            .await?;
+        let (user_id, session) = rotated.ok_or_else(|| {
+            AppError::unauthorized("this refresh token is unknown, used or too old; log in again")
+        })?;
+        return Ok(created(Renewed {
+            user_id,
+            session_token: server.app.tokens.sign_user(user_id, &session, now),
+            refresh_token: new,
+            expires_in_s: ACCESS_TOKEN_S,
+        }));
+    }
+    let user = prove(&server, &context, &fields).await?;
+    let opened = open_session(&server, user.id);
+    server.app.store.open_session(opened.session, now).await?;
+    Ok(created(Renewed {
+        user_id: user.id,
+        session_token: opened.session_token,
+        refresh_token: opened.refresh_token,
+        expires_in_s: ACCESS_TOKEN_S,
+    }))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Shown {
+    user_id: UserId,
+    username: String,
+    sessions: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    session_id: String,
+    created_at: WallMs,
+    refreshed_at: WallMs,
+    expires_at: WallMs,
+}
+
+pub(crate) async fn show(
+    State(server): State<ServerState>,
+    Path(user_id): Path<String>,
+    caller: Caller,
+) -> Result<Json<Shown>, AppError> {
+    let user_id = caller.acting_for(&user_id)?;
+    let user = server.app.store.user_by_id(user_id).await?;
+    let user = user.ok_or_else(|| AppError::not_found("there is no such user"))?;
+    let sessions = server
+        .app
+        .store
+        .open_sessions(user_id, server.app.now())
+        .await?;
+    if sessions.is_empty() {
+        return Err(AppError::not_found("this user has no open session"));
+    }
+    let listed = |session: crate::store::sessions::Session| Listed {
+        session_id: session.id,
+        created_at: session.created_at,
+        refreshed_at: session.refreshed_at,
+        expires_at: session.expires_at,
+    };
+    Ok(Json(Shown {
+        user_id,
+        username: user.username,
+        sessions: sessions.into_iter().map(listed).collect(),
+    }))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ended {
+    user_id: UserId,
+    ended_count: usize,
+}
+
+pub(crate) async fn end(
+    State(server): State<ServerState>,
+    Path(user_id): Path<String>,
+    caller: Caller,
+) -> Result<Json<Ended>, AppError> {
+    let user_id = caller.acting_for(&user_id)?;
+    let ended_count = server
+        .app
+        .store
+        .end_sessions(user_id, server.app.now())
+        .await?;
+    if ended_count == 0 {
+        return Err(AppError::not_found("this user has no open session"));
+    }
+    Ok(Json(Ended {
+        user_id,
+        ended_count,
+    }))
+}

@@ -1,0 +1,58 @@
+//! Health checks: every server is asked once a second.
+//!
+//! Belongs here: asking. Does not belong here: what follows from the answer (upstream).
+
+use super::upstream::{Upstream, Upstreams};
+use crate::telemetry::Telemetry;
+use axum::body::Body;
+use axum::http::Request;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// Time between two checks of a server.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(super) async fn watch(upstreams: &Upstreams, telemetry: &Telemetry, stop: &CancellationToken) {
+    // Connections of its own: a check tells whether a new client would be served.
+    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .build_http();
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _now = ticks.tick() => {}
+        }
+        let checks = upstreams
+            .all()
+            .iter()
+            .map(|upstream| check(&client, upstream, telemetry));
+        futures_util::future::join_all(checks).await;
+    }
+}
+
+async fn check(client: &Client<HttpConnector, Body>, upstream: &Upstream, telemetry: &Telemetry) {
+    let uri = format!("http://{}/api/health", upstream.authority);
+    let Ok(request) = Request::get(uri).body(Body::empty()) else {
+        return;
+    };
+    let answer = tokio::time::timeout(TIMEOUT, client.request(request)).await;
+    let is_well = matches!(answer, Ok(Ok(response)) if response.status().is_success());
+    if let Some(is_healthy) = upstream.checked(is_well) {
+        telemetry.health_changed(upstream.place, is_healthy);
+        let server = upstream.place.name();
+        tracing::warn!(
+            server,
+            is_healthy,
+            "health of {server} changed, healthy: {is_healthy}"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Stickiness: a Socket.IO client stays on the server that knows its session.
+//!
+//! Belongs here: which server a request must go to. Does not belong here: health, turns (upstream).
+//!
+//! Only Socket.IO is sticky; plain HTTP goes round. A polling client is known by the session id of its
+//! handshake, which the balancer reads from the server's answer, so clients without cookies work; browsers
+//! get a cookie too, which outlives the session.
+
+use super::upstream::Upstream;
+use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use http_body_util::{BodyExt, Limited};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Sessions remembered; past it the oldest is forgotten.
+const SESSIONS_MAX: usize = 100_000;
+/// Longest answer to a handshake.
+const HANDSHAKE_BYTES_MAX: usize = 4096;
+/// Where Socket.IO lives.
+const PATH: &str = "/socket.io/";
+/// Cookie with the server's number, counted from 1.
+const COOKIE: &str = "flowreel_server";
+
+/// Which session lives on which server.
+#[derive(Default)]
+pub(super) struct Sticky {
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    servers: HashMap<String, usize>,
+    order: VecDeque<String>,
+}
+
+impl Sticky {
+    /// The server this request must go to, where it matters.
+    pub(super) fn wanted(&self, head: &Parts) -> Option<usize> {
+        if !head.uri.path().starts_with(PATH) {
+            return None;
+        }
+        if let Some(sid) = query_value(head, "sid") {
+            return self.sessions().servers.get(sid).copied();
+        }
+        let number: usize = cookie(head, COOKIE)?.parse().ok()?;
+        number.checked_sub(1)
+    }
+
+    /// Learns from the answer where a session lives; the answer is whether it is a new one.
+    pub(super) async fn note(
+        &self,
+        head: &Parts,
+        upstream: &Upstream,
+        response: &mut Response<Body>,
+    ) -> bool {
+        let is_handshake = head.uri.path().starts_with(PATH)
+            && query_value(head, "sid").is_none()
+            && response.status().is_success();
+        if !is_handshake {
+            return false;
+        }
+        let body = std::mem::take(response.body_mut());
+        let Ok(bytes) = Limited::new(body, HANDSHAKE_BYTES_MAX).collect().await else {
+            tracing::warn!("a handshake's answer is too long or broke off");
+            return false;
+        };
+        let bytes = bytes.to_bytes();
+        let sid = session_id(&bytes);
+        *response.body_mut() = Body::from(bytes);
+        let text = format!(
+            "{COOKIE}={}; Path={PATH}; HttpOnly; SameSite=Lax",
+            upstream.index + 1
+        );
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+        if let Some(sid) = sid {
+            self.remember(sid, upstream.index);
+            return true;
+        }
+        false
+    }
+
+    fn remember(&self, sid: String, index: usize) {
+        let mut sessions = self.sessions();
+        if sessions.servers.insert(sid.clone(), index).is_none() {
+            sessions.order.push_back(sid);
+        }
+        if sessions.order.len() > SESSIONS_MAX
+            && let Some(oldest) = sessions.order.pop_front()
+        {
+            sessions.servers.remove(&oldest);
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The session id in Engine.IO's open packet: `0{"sid":"…",…}`.
+fn session_id(body: &Bytes) -> Option<String> {
+    let open: serde_json::Value = serde_json::from_slice(body.strip_prefix(b"0")?).ok()?;
+    open.get("sid")?.as_str().map(str::to_owned)
+}
+
+fn query_value<'a>(head: &'a Parts, key: &str) -> Option<&'a str> {
+    head.uri.query()?.split('&').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        (name == key && !value.is_empty()).then_some(value)
+    })
+}
+
+fn cookie<'a>(head: &'a Parts, key: &str) -> Option<&'a str> {
+    let lines = head.headers.get_all(header::COOKIE).iter();
+    let texts = lines.filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(';')).find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == key).then_some(value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Upstreams;
+    use super::*;
+    use crate::telemetry::Place;
+    use axum::http::Request;
+
+    fn head(uri: &str, cookie: Option<&str>) -> Parts {
+        let mut request = Request::get(uri);
+        if let Some(cookie) = cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[tokio::test]
+    async fn a_polling_session_stays_where_its_handshake_was_answered() {
+        let upstreams = Upstreams::new(Place::SERVERS.map(|place| (place, String::new())));
+        let sticky = Sticky::default();
+        let handshake = head("/socket.io/?EIO=4&transport=polling", None);
+        assert_eq!(sticky.wanted(&handshake), None);
+        let open = r#"0{"sid":"abc","upgrades":["websocket"]}"#;
+        let mut response = Response::new(Body::from(open));
+        assert!(
+            sticky
+                .note(&handshake, &upstreams.all()[1], &mut response)
+                .await
+        );
+        let set_cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
+        assert!(set_cookie.starts_with("flowreel_server=2;"), "{set_cookie}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, open);
+        let poll = head(
+            "/socket.io/?EIO=4&transport=polling&sid=abc",
+            Some("flowreel_server=3"),
+        );
+        assert_eq!(sticky.wanted(&poll), Some(1));
+    }
+
+    #[test]
+    fn cookies_count_for_sockets_only() {
+        let sticky = Sticky::default();
+        let cookies = Some("a=b; flowreel_server=3");
+        assert_eq!(sticky.wanted(&head("/socket.io/?EIO=4", cookies)), Some(2));
+        assert_eq!(sticky.wanted(&head("/api/logins", cookies)), None);
+        for cookie in ["flowreel_server=0", "flowreel_server=x", "other=1"] {
+            assert_eq!(
+                sticky.wanted(&head("/socket.io/", Some(cookie))),
+                None,
+                "{cookie}"
+            );
+        }
+    }
+
+    #[test]
+    fn remembered_sessions_are_bounded() {
+        let sticky = Sticky::default();
+        for number in 0..=SESSIONS_MAX {
+            sticky.remember(number.to_string(), 0);
+        }
+        assert_eq!(sticky.sessions().servers.len(), SESSIONS_MAX);
+        assert!(!sticky.sessions().servers.contains_key("0"));
+    }
+}

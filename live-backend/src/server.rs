@@ -1,0 +1,135 @@
+//! Listening: bind a port, serve HTTP/1.1 with upgrades, stop without cutting a request off.
+//!
+//! Belongs here: sockets and connections. Does not belong here: routes, balancing.
+
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Open connections of one listener; a further client waits in the system's backlog.
+const CONNECTIONS_MAX: usize = 20_000;
+/// Longest time for a request's head: slow senders do not hold connections for ever.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest head of a request, in bytes.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Requests in progress may take that long after a stop.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Why a port cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "port {port} for the {name} is not free ({source}); stop what listens there, or choose other ports with --port-base"
+)]
+pub(crate) struct BindError {
+    name: &'static str,
+    port: u16,
+    source: std::io::Error,
+}
+
+/// Listens on this machine's loopback address; port 0 is any free one.
+pub(crate) async fn bind(name: &'static str, port: u16) -> Result<TcpListener, BindError> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .await
+        .map_err(|source| BindError { name, port, source })
+}
+
+/// Answers one request.
+pub(crate) trait Answer: Clone + Send + Sync + 'static {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Serves until stopped; then no connection is accepted and those that are at rest close.
+pub(crate) async fn serve(listener: TcpListener, service: impl Answer, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (listener.accept().await, slot)
+            } => accepted,
+            Some(_ended) = connections.join_next() => continue,
+        };
+        match accepted {
+            (Ok((stream, peer)), Ok(slot)) => {
+                let connection = connection(stream, peer, service.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(slot);
+                });
+            }
+            (Err(error), _) => {
+                tracing::warn!(%error, "a connection was lost before it began: {error}");
+            }
+            (Ok(_), Err(_closed)) => break,
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
+        tracing::warn!(
+            "requests took longer than {} s to end and were cut off",
+            DRAIN_MAX.as_secs()
+        );
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: impl Answer,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's delay: {error}");
+    }
+    let service = hyper::service::service_fn(move |request| {
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    async move {
+        let mut serving = std::pin::pin!(serving);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = stop.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection broke off: {error}");
+        }
+    }
+}
+
+impl Answer for axum::Router {
+    async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Response<Body> {
+        use tower::ServiceExt;
+        match self.clone().oneshot(request.map(Body::new)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Jobs as stored: what must still be delivered, and how every run ended.
+//!
+//! Belongs here: job rows and the changes of one run, each in one transaction with the notification it
+//! delivers. Does not belong here: which job is next (queue), what a run does (worker).
+
+use super::notifications::{Delivery, News, append_history};
+use super::{Store, StoreError, signed, unsigned};
+use crate::models::{
+    Channel, EmailStatus, InAppStatus, NotificationType, Priority, UserId, WallMs,
+};
+use rusqlite::{Connection, Row, params};
+
+/// A job that was just stored.
+#[derive(Clone, Debug)]
+pub(crate) struct NewJob {
+    pub(crate) id: i64,
+    pub(crate) channel: Channel,
+    pub(crate) kind: NotificationType,
+    pub(crate) notification: String,
+    pub(crate) user: UserId,
+    pub(crate) priority: Priority,
+}
+
+/// A job that an earlier process left.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredJob {
+    pub(crate) job: NewJob,
+    /// Its next run, from 1.
+    pub(crate) attempt: u16,
+    /// Where it is parked and until when; `None` waits in its first queue.
+    pub(crate) parked: Option<(String, WallMs)>,
+}
+
+/// How one run ended, for the history.
+#[derive(Clone, Debug)]
+pub(crate) struct RunEnd {
+    pub(crate) job: i64,
+    pub(crate) notification: String,
+    pub(crate) attempt: u16,
+    pub(crate) tier: &'static str,
+    pub(crate) code: Option<u16>,
+    pub(crate) reason: String,
+}
+
+/// Stores what is told to one person with a job each; part of a caller's transaction.
+pub(super) fn insert_news(
+    connection: &Connection,
+    user: UserId,
+    news: Vec<News>,
+    now: WallMs,
+) -> Result<Vec<NewJob>, StoreError> {
+    news.into_iter()
+        .map(|item| insert_one(connection, user, item, now))
+        .collect()
+}
+
+fn insert_one(
+    connection: &Connection,
+    user: UserId,
+    news: News,
+    now: WallMs,
+) -> Result<NewJob, StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO notifications (id, channel, type, user_id, title, message, priority, status, \
+             expires_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            news.id,
+            news.channel.name(),
+            news.kind.name(),
+            signed(user.0)?,
+            news.title,
+            news.message,
+            news.priority.name(),
+            EmailStatus::Pending.name(),
+            news.expires_at.map(WallMs::to_stored),
+            now.to_stored(),
+        ])?;
+    for status in ["pending", "queued"] {
+        let entry = Delivery {
+            at: now,
+            status: status.to_owned(),
+            attempt: 0,
+            tier: first_tier(news.channel).to_owned(),
+            code: None,
+            reason: None,
+        };
+        append_history(connection, &news.id, &entry)?;
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO jobs (channel, state, notification_id, user_id, kind, priority, attempt, \
+             created_at) VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, 1, ?6)",
+        )?
+        .execute(params![
+            news.channel.name(),
+            news.id,
+            signed(user.0)?,
+            news.kind.name(),
+            news.priority.name(),
+            now.to_stored(),
+        ])?;
+    Ok(NewJob {
+        id: connection.last_insert_rowid(),
+        channel: news.channel,
+        kind: news.kind,
+        notification: news.id,
+        user,
+        priority: news.priority,
+    })
+}
+
+const fn first_tier(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => "mail",
+        Channel::InApp => "in_app",
+    }
+}
+
+impl Store {
+    /// A run begins.
+    pub(crate) async fn run_began(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE notifications SET attempts = ?2, status = CASE channel WHEN 'email' THEN ?3 \
+                     ELSE status END WHERE id = ?1",
+                )?
+                .execute(params![run.notification, run.attempt, EmailStatus::Processing.name()])?;
+            append(connection, &run, "sending", now)
+        })
+        .await
+    }
+
+    /// The notification is delivered and its job gone.
+    pub(crate) async fn run_delivered(
+        &self,
+        run: RunEnd,
+        message_id: Option<String>,
+        socket_id: Option<String>,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE notifications SET status = ?2, delivered_at = coalesce(delivered_at, ?3), \
+                     message_id = coalesce(?4, message_id), socket_id = coalesce(?5, socket_id) WHERE id = ?1",
+                )?
+                .execute(params![
+                    run.notification,
+                    InAppStatus::Delivered.name(),
+                    now.to_stored(),
+                    message_id,
+                    socket_id,
+                ])?;
+            append(connection, &run, "delivered", now)?;
+            delete_job(connection, run.job)
+        })
+        .await
+    }
+
+    /// The run failed and another is planned after a rest at `station`.
+    pub(crate) async fn run_delayed(
+        &self,
+        run: RunEnd,
+        station: &'static str,
+        due_at: WallMs,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE jobs SET state = 'delayed', station = ?2, due_at = ?3, attempt = ?4 WHERE id = ?1",
+                )?
+                .execute(params![
+                    run.job,
+                    station,
+                    due_at.to_stored(),
+                    run.attempt.saturating_add(1)
+                ])?;
+            set_status(connection, &run.notification, InAppStatus::Pending.name())?;
+            append(connection, &run, "failed", now)
+        })
+        .await
+    }
+
+    /// The last run failed; the job rests with the dead letters.
+    pub(crate) async fn run_dead(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE jobs SET state = 'dead', station = 'dlq', due_at = NULL WHERE id = ?1",
+                )?
+                .execute([run.job])?;
+            set_status(connection, &run.notification, InAppStatus::Failed.name())?;
+            append(connection, &run, "failed", now)
+        })
+        .await
+    }
+
+    /// The notification is past its time; its job is gone.
+    pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            set_status(connection, &run.notification, InAppStatus::Expired.name())?;
+            append(connection, &run, "expired", now)?;
+            delete_job(connection, run.job)
+        })
+        .await
+    }
+
+    /// A confirmation that came after its run had given up: delivered, the next run finds it so.
+    pub(crate) async fn confirm_late(
+        &self,
+        user: UserId,
+        notification: String,
+        socket_id: String,
+        now: WallMs,
+    ) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let changed = connection
+                .prepare_cached(
+                    "UPDATE notifications SET status = 'delivered', delivered_at = ?3, socket_id = ?4 \
+                     WHERE id = ?1 AND user_id = ?2 AND channel = 'in-app' AND status = 'pending'",
+                )?
+                .execute(params![notification, signed(user.0)?, now.to_stored(), socket_id])?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    /// Jobs that are neither done nor dead, oldest first.
+    pub(crate) async fn open_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare(
+                "SELECT id, channel, kind, notification_id, user_id, priority, attempt, station, due_at \
+                 FROM jobs WHERE state IN ('waiting', 'delayed') ORDER BY id",
+            )?;
+            let rows = statement.query_map([], job_from_row)?;
+            rows.map(|row| row.map_err(StoreError::from).and_then(|job| job)).collect()
+        })
+        .await
+    }
+
+    /// How many jobs rest with the dead letters.
+    pub(crate) async fn dead_job_count(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let count: i64 = connection.query_row(
+                "SELECT count(*) FROM jobs WHERE state = 'dead'",
+                [],
+                |row| row.get(0),
+            )?;
+            Ok(unsigned(count))
+        })
+        .await
+    }
+}
+
+fn append(
+    connection: &Connection,
+    run: &RunEnd,
+    status: &str,
+    now: WallMs,
+) -> Result<(), StoreError> {
+    let entry = Delivery {
+        at: now,
+        status: status.to_owned(),
+        attempt: u64::from(run.attempt),
+        tier: run.tier.to_owned(),
+        code: run.code.map(i64::from),
+        reason: (!run.reason.is_empty()).then(|| run.reason.clone()),
+    };
+    append_history(connection, &run.notification, &entry)
+}
+
+fn set_status(connection: &Connection, notification: &str, status: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE notifications SET status = ?2 WHERE id = ?1 AND status <> 'delivered'",
+        )?
+        .execute(params![notification, status])?;
+    Ok(())
+}
+
+fn delete_job(connection: &Connection, id: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM jobs WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredJob, StoreError>> {
+    let id: i64 = row.get(0)?;
+    let (channel, kind, priority): (String, String, String) =
+        (row.get(1)?, row.get(2)?, row.get(5)?);
+    let (Some(channel), Some(kind), Some(priority)) = (
+        Channel::from_name(&channel),
+        NotificationType::from_name(&kind),
+        Priority::from_name(&priority),
+    ) else {
+        let what = format!("job {id} is of kind {kind}/{channel}/{priority}");
+        return Ok(Err(StoreError::Corrupt { what }));
+    };
+    let (station, due_at): (Option<String>, Option<i64>) = (row.get(7)?, row.get(8)?);
+    Ok(Ok(StoredJob {
+        job: NewJob {
+            id,
+            channel,
+            kind,
+            notification: row.get(3)?,
+            user: UserId(unsigned(row.get(4)?)),
+            priority,
+        },
+        attempt: u16::try_from(row.get::<_, i64>(6)?).unwrap_or(u16::MAX),
+        parked: station.zip(due_at.map(WallMs::from_stored)),
+    }))
+}

@@ -1,0 +1,114 @@
+//! The tables, made on first start and brought up to date on later ones.
+//!
+//! Belongs here: table definitions and their version. Does not belong here: queries.
+
+use super::StoreError;
+use rusqlite::Connection;
+
+/// Version of the tables below; kept in the file's `user_version`.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE signups (
+  user_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  username TEXT NOT NULL,
+  email TEXT NOT NULL UNIQUE,
+  password_hash TEXT NOT NULL,
+  email_verified INTEGER NOT NULL DEFAULT 0,
+  welcome_email_id TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE logins (
+  id INTEGER PRIMARY KEY,
+  user_id INTEGER,
+  login_successful INTEGER NOT NULL,
+  session_id TEXT,
+  email_id TEXT,
+  in_app_id TEXT,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX logins_by_user ON logins (user_id, id);
+CREATE TABLE sessions (
+  session_id TEXT PRIMARY KEY,
+  user_id INTEGER NOT NULL,
+  refresh_hash TEXT NOT NULL UNIQUE,
+  created_at INTEGER NOT NULL,
+  refreshed_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  ended_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_user ON sessions (user_id, created_at);
+CREATE TABLE purchases (
+  id TEXT PRIMARY KEY, user_id INTEGER NOT NULL, item TEXT NOT NULL, amount REAL NOT NULL,
+  currency TEXT NOT NULL, email_id TEXT, in_app_id TEXT, created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE friend_requests (
+  id TEXT PRIMARY KEY, from_user_id INTEGER NOT NULL, to_user_id INTEGER NOT NULL,
+  email_id TEXT, in_app_id TEXT, created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reset_passwords (
+  id TEXT PRIMARY KEY, user_id INTEGER NOT NULL, token_hash TEXT NOT NULL,
+  email_id TEXT, expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE notifications (
+  id TEXT PRIMARY KEY,
+  channel TEXT NOT NULL,
+  type TEXT NOT NULL,
+  user_id INTEGER NOT NULL,
+  title TEXT NOT NULL,
+  message TEXT NOT NULL,
+  priority TEXT NOT NULL,
+  status TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  message_id TEXT,
+  socket_id TEXT,
+  delivered_at INTEGER,
+  read_at INTEGER,
+  expires_at INTEGER,
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notifications_by_user ON notifications (user_id, channel, created_at);
+CREATE TABLE deliveries (
+  id INTEGER PRIMARY KEY,
+  notification_id TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  tier TEXT NOT NULL,
+  code INTEGER,
+  reason TEXT
+) STRICT;
+CREATE INDEX deliveries_by_notification ON deliveries (notification_id, id);
+CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  channel TEXT NOT NULL,
+  state TEXT NOT NULL,
+  notification_id TEXT NOT NULL,
+  user_id INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  priority TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  station TEXT,
+  due_at INTEGER,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state, id);
+";
+
+/// Makes the tables in an empty file; refuses a file that a newer version wrote.
+pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match version {
+        VERSION => Ok(()),
+        0 => {
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+            ))?;
+            Ok(())
+        }
+        other => Err(StoreError::Corrupt {
+            what: format!("the tables have version {other}, this program knows {VERSION}"),
+        }),
+    }
+}

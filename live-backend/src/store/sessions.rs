@@ -1,0 +1,188 @@
+//! Collections `logins` and sessions: who is logged in, and every attempt to.
+//!
+//! Belongs here: session rows, refresh-token rotation, the login history.
+//! Does not belong here: access tokens (security).
+
+use super::jobs::{NewJob, insert_news};
+use super::notifications::News;
+use super::{Store, StoreError, optional, signed, unsigned};
+use crate::models::{Channel, UserId, WallMs};
+use rusqlite::{Connection, params};
+
+/// A session to open.
+#[derive(Clone)]
+pub(crate) struct NewSession {
+    pub(crate) id: String,
+    pub(crate) user: UserId,
+    /// Hash of the refresh token; the token itself is not stored.
+    pub(crate) refresh_hash: String,
+    pub(crate) expires_at: WallMs,
+}
+
+/// A session as stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) created_at: WallMs,
+    pub(crate) refreshed_at: WallMs,
+    pub(crate) expires_at: WallMs,
+}
+
+impl Store {
+    /// Stores the session, the login and what is told about it, all or nothing.
+    pub(crate) async fn record_login(
+        &self,
+        session: NewSession,
+        news: Vec<News>,
+        now: WallMs,
+    ) -> Result<Vec<NewJob>, StoreError> {
+        self.write(move |connection| {
+            insert_session(connection, &session, now)?;
+            let id_of = |channel| {
+                news.iter()
+                    .find(|item| item.channel == channel)
+                    .map(|item| item.id.as_str())
+            };
+            connection
+                .prepare_cached(
+                    "INSERT INTO logins (user_id, login_successful, session_id, email_id, \
+                     in_app_id, created_at) VALUES (?1, 1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    signed(session.user.0)?,
+                    session.id,
+                    id_of(Channel::Email),
+                    id_of(Channel::InApp),
+                    now.to_stored(),
+                ])?;
+            insert_news(connection, session.user, news, now)
+        })
+        .await
+    }
+
+    /// Stores that somebody tried to log in as this user and failed.
+    pub(crate) async fn record_failed_login(
+        &self,
+        user: Option<UserId>,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            let user = user.map(|user| signed(user.0)).transpose()?;
+            connection
+                .prepare_cached(
+                    "INSERT INTO logins (user_id, login_successful, created_at) VALUES (?1, 0, ?2)",
+                )?
+                .execute(params![user, now.to_stored()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Opens a session without a login's notifications.
+    pub(crate) async fn open_session(
+        &self,
+        session: NewSession,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| insert_session(connection, &session, now))
+            .await
+    }
+
+    /// Replaces a refresh token by the next one; `None` where the token is unknown, used, or too old.
+    pub(crate) async fn rotate_refresh(
+        &self,
+        old_hash: String,
+        new_hash: String,
+        now: WallMs,
+    ) -> Result<Option<(UserId, String)>, StoreError> {
+        self.write(move |connection| {
+            let found = connection
+                .prepare_cached(
+                    "UPDATE sessions SET refresh_hash = ?2, refreshed_at = ?3 WHERE refresh_hash = ?1 \
+                     AND ended_at IS NULL AND expires_at > ?3 RETURNING user_id, session_id",
+                )?
+                .query_row(params![old_hash, new_hash, now.to_stored()], |row| {
+                    Ok((UserId(unsigned(row.get(0)?)), row.get(1)?))
+                });
+            optional(found)
+        })
+        .await
+    }
+
+    /// Whether the session is open now.
+    pub(crate) async fn is_session_open(
+        &self,
+        id: String,
+        now: WallMs,
+    ) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT 1 FROM sessions WHERE session_id = ?1 AND ended_at IS NULL AND expires_at > ?2",
+                )?
+                .query_row(params![id, now.to_stored()], |row| row.get::<_, i64>(0));
+            Ok(optional(found)?.is_some())
+        })
+        .await
+    }
+
+    /// The user's open sessions, newest first, a hundred at most.
+    pub(crate) async fn open_sessions(
+        &self,
+        user: UserId,
+        now: WallMs,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT session_id, created_at, refreshed_at, expires_at FROM sessions WHERE user_id = ?1 \
+                 AND ended_at IS NULL AND expires_at > ?2 ORDER BY created_at DESC LIMIT 100",
+            )?;
+            let rows = statement.query_map(params![signed(user.0)?, now.to_stored()], |row| {
+                Ok(Session {
+                    id: row.get(0)?,
+                    created_at: WallMs::from_stored(row.get(1)?),
+                    refreshed_at: WallMs::from_stored(row.get(2)?),
+                    expires_at: WallMs::from_stored(row.get(3)?),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Ends all sessions of the user; the answer is how many were open.
+    pub(crate) async fn end_sessions(
+        &self,
+        user: UserId,
+        now: WallMs,
+    ) -> Result<usize, StoreError> {
+        self.write(move |connection| {
+            Ok(connection
+                .prepare_cached(
+                    "UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
+                )?
+                .execute(params![signed(user.0)?, now.to_stored()])?)
+        })
+        .await
+    }
+}
+
+fn insert_session(
+    connection: &Connection,
+    session: &NewSession,
+    now: WallMs,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO sessions (session_id, user_id, refresh_hash, created_at, refreshed_at, \
+             expires_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+        )?
+        .execute(params![
+            session.id,
+            signed(session.user.0)?,
+            session.refresh_hash,
+            now.to_stored(),
+            session.expires_at.to_stored(),
+        ])?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Client sockets: Socket.IO on every server, one registry of users over all of them.
+//!
+//! Belongs here: namespaces, events, who is connected where. Does not belong here: what is told to whom
+//! (notification service), retries (worker). Socketioxide's types stop at this folder.
+
+mod message;
+mod namespace;
+mod registry;
+
+pub(crate) use message::InAppMessage;
+pub(crate) use namespace::{Gateway, ServerSockets};
+pub(crate) use registry::{DeliveryFault, Sockets};

@@ -1,0 +1,113 @@
+//! What the sockets carry: the data of each event, as clients see it.
+//!
+//! Belongs here: field names of events. Does not belong here: when they are sent.
+
+use crate::models::{NotificationType, Priority, WallMs};
+use crate::store::notifications::Notification;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Data of `notification:new`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InAppMessage {
+    pub(crate) id: String,
+    #[serde(rename = "type")]
+    kind: NotificationType,
+    title: String,
+    message: String,
+    priority: Priority,
+    created_at: WallMs,
+    expires_at: Option<WallMs>,
+}
+
+impl From<&Notification> for InAppMessage {
+    fn from(notification: &Notification) -> Self {
+        let news = &notification.news;
+        Self {
+            id: news.id.clone(),
+            kind: news.kind,
+            title: news.title.clone(),
+            message: news.message.clone(),
+            priority: news.priority,
+            created_at: notification.created_at,
+            expires_at: news.expires_at,
+        }
+    }
+}
+
+/// Data of `auth:success`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AuthSuccess {
+    pub(super) user_id: String,
+    pub(super) socket_id: String,
+}
+
+/// Data of `auth:error`.
+#[derive(Serialize)]
+pub(super) struct AuthError {
+    pub(super) code: &'static str,
+    pub(super) message: &'static str,
+}
+
+/// Data of `notifications:markedRead`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MarkedRead {
+    pub(super) count: usize,
+    pub(super) notification_ids: Vec<String>,
+}
+
+/// The text under `key`, or the data itself where it is a text.
+pub(super) fn text_of<'a>(data: &'a Value, keys: &[&str]) -> Option<&'a str> {
+    let named = || keys.iter().find_map(|key| data.get(key)?.as_str());
+    data.as_str().or_else(named)
+}
+
+/// The texts under `notificationIds`, or the data itself where it is a list.
+pub(super) fn texts_of(data: &Value, count_max: usize) -> Option<Vec<String>> {
+    let list = data
+        .as_array()
+        .or_else(|| data.get("notificationIds")?.as_array())?;
+    if list.len() > count_max {
+        return None;
+    }
+    list.iter()
+        .map(|item| item.as_str().map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ids_are_read_from_every_form_a_client_may_send() {
+        let keys = ["id", "notificationId"];
+        for data in [
+            json!("n1"),
+            json!({"id": "n1"}),
+            json!({"notificationId": "n1"}),
+        ] {
+            assert_eq!(text_of(&data, &keys), Some("n1"));
+        }
+        for data in [
+            json!(null),
+            json!(5),
+            json!({"id": 5}),
+            json!({}),
+            json!(["n1"]),
+        ] {
+            assert_eq!(text_of(&data, &keys), None, "{data}");
+        }
+        assert_eq!(texts_of(&json!(["a"]), 9).unwrap(), ["a"]);
+        assert_eq!(
+            texts_of(&json!({"notificationIds": ["a", "b"]}), 9).unwrap(),
+            ["a", "b"]
+        );
+        assert_eq!(texts_of(&json!({"notificationIds": ["a", 1]}), 9), None);
+        assert_eq!(texts_of(&json!(["a", "b"]), 1), None);
+    }
+}

@@ -1,0 +1,243 @@
+//! Namespace `/`: clients prove who they are, get their notifications, confirm them.
+//!
+//! Belongs here: Socket.IO's settings and the events of this namespace. Does not belong here: the
+//! registry, tokens' contents.
+
+use super::message::{AuthError, AuthSuccess, MarkedRead, text_of, texts_of};
+use super::registry::Sockets;
+use crate::models::{UserId, WallMs};
+use crate::queue::Queues;
+use crate::security::tokens::Tokens;
+use crate::store::Store;
+use crate::telemetry::{Place, Telemetry};
+use serde_json::{Value, json};
+use socketioxide::SocketIo;
+use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::layer::SocketIoLayer;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest frame and polling body a client may send, in bytes.
+const PAYLOAD_BYTES_MAX: u64 = 64 * 1024;
+/// Packets waiting for one slow client; further ones fail for it.
+const CLIENT_BUFFER_PACKETS: usize = 256;
+/// Notifications named in one `notification:markRead`.
+const MARKED_MAX: usize = 1000;
+
+/// What the events need.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    pub(crate) sockets: Sockets,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) store: Store,
+    pub(crate) queues: Queues,
+    pub(crate) telemetry: Telemetry,
+    /// Socket.IO's own ping; a client silent for twice as long is dropped.
+    pub(crate) heartbeat: Duration,
+    /// Connections accepted in all; 0 is no limit.
+    pub(crate) connections_max: u64,
+}
+
+/// The sockets of one server.
+pub(crate) struct ServerSockets {
+    io: SocketIo,
+    pub(crate) layer: SocketIoLayer,
+}
+
+impl ServerSockets {
+    /// Closes every connection of this server.
+    pub(crate) async fn close(&self) {
+        self.io.close().await;
+    }
+}
+
+/// The user a socket belongs to, once it has proved it.
+#[derive(Clone, Copy)]
+struct Owner(UserId);
+
+impl Gateway {
+    /// Socket.IO for one server.
+    pub(crate) fn attach(&self, server: Place) -> ServerSockets {
+        let (layer, io) = SocketIo::builder()
+            .ping_interval(self.heartbeat)
+            .ping_timeout(self.heartbeat)
+            .max_payload(PAYLOAD_BYTES_MAX)
+            .ws_max_message_size(usize::try_from(PAYLOAD_BYTES_MAX).unwrap_or(usize::MAX))
+            .ws_max_frame_size(usize::try_from(PAYLOAD_BYTES_MAX).unwrap_or(usize::MAX))
+            .max_buffer_size(CLIENT_BUFFER_PACKETS)
+            .build_layer();
+        let gateway = self.clone();
+        io.ns("/", async move |socket: SocketRef| {
+            gateway.connected(&socket, server);
+        });
+        ServerSockets { io, layer }
+    }
+
+    fn connected(&self, socket: &SocketRef, server: Place) {
+        let open = self.sockets.opened();
+        self.telemetry.connection_opened(open);
+        self.on_leave(socket);
+        if self.connections_max > 0 && open > self.connections_max {
+            send(
+                socket,
+                "auth:error",
+                &AuthError {
+                    code: "full",
+                    message: "too many connections, try later",
+                },
+            );
+            drop(socket.clone().disconnect());
+            return;
+        }
+        self.on_authenticate(socket, server);
+        self.on_confirm(socket);
+        self.on_mark_read(socket);
+        let clock = self.telemetry.clock();
+        socket.on("ping", async move |socket: SocketRef| {
+            send(
+                &socket,
+                "pong",
+                &json!({ "timestamp": WallMs(clock.wall_ms()) }),
+            );
+        });
+    }
+
+    fn on_authenticate(&self, socket: &SocketRef, server: Place) {
+        let gateway = self.clone();
+        socket.on(
+            "authenticate",
+            async move |socket: SocketRef, TryData(data): TryData<Value>| {
+                let data = data.unwrap_or(Value::Null);
+                match gateway.owner_of(text_of(&data, &["token"])).await {
+                    Ok(user) => gateway.admit(&socket, server, user),
+                    Err(error) => send(&socket, "auth:error", &error),
+                }
+            },
+        );
+    }
+
+    async fn owner_of(&self, token: Option<&str>) -> Result<UserId, AuthError> {
+        let refused = |message| AuthError {
+            code: "unauthorized",
+            message,
+        };
+        let token = token.ok_or(refused("send {\"token\": sessionToken}"))?;
+        let claims = self
+            .tokens
+            .check(token)
+            .map_err(|fault| refused(fault.message()))?;
+        let user = claims
+            .user_id()
+            .ok_or(refused("this token belongs to no user"))?;
+        let now = WallMs(self.telemetry.clock().wall_ms());
+        match self.store.is_session_open(claims.sid, now).await {
+            Ok(true) => Ok(user),
+            Ok(false) => Err(refused("this session has ended; log in again")),
+            Err(error) => {
+                tracing::error!(%error, "a session cannot be looked up: {error}");
+                Err(AuthError {
+                    code: "store_unavailable",
+                    message: "the store cannot be reached now, try again",
+                })
+            }
+        }
+    }
+
+    fn admit(&self, socket: &SocketRef, server: Place, user: UserId) {
+        if let Some(Owner(before)) = socket.extensions.insert(Owner(user))
+            && before != user
+        {
+            self.sockets.unbind(before, socket);
+            socket.leave(room_of(before));
+        }
+        socket.join(room_of(user));
+        let member_count = self.sockets.bind(user, server, socket.clone());
+        self.telemetry.connection_authenticated(user.0);
+        self.telemetry.room_joined(member_count);
+        let success = AuthSuccess {
+            user_id: user.to_string(),
+            socket_id: socket.id.to_string(),
+        };
+        send(socket, "auth:success", &success);
+        // Last, so that what the user missed comes after the answer.
+        self.queues.wake_user(user);
+    }
+
+    fn on_confirm(&self, socket: &SocketRef) {
+        let gateway = self.clone();
+        socket.on(
+            "notification:ack",
+            async move |socket: SocketRef, TryData(data): TryData<Value>| {
+                let data = data.unwrap_or(Value::Null);
+                let owner = socket.extensions.get::<Owner>();
+                let (Some(Owner(user)), Some(id)) =
+                    (owner, text_of(&data, &["id", "notificationId"]))
+                else {
+                    return;
+                };
+                let socket_id = socket.id.to_string();
+                if gateway.sockets.confirm(user, id, socket_id.clone()) {
+                    return;
+                }
+                let now = WallMs(gateway.telemetry.clock().wall_ms());
+                if let Err(error) = gateway
+                    .store
+                    .confirm_late(user, id.to_owned(), socket_id, now)
+                    .await
+                {
+                    tracing::error!(%error, "a late confirmation cannot be stored: {error}");
+                }
+            },
+        );
+    }
+
+    fn on_mark_read(&self, socket: &SocketRef) {
+        let gateway = self.clone();
+        socket.on(
+            "notification:markRead",
+            async move |socket: SocketRef, TryData(data): TryData<Value>| {
+                let data = data.unwrap_or(Value::Null);
+                let owner = socket.extensions.get::<Owner>();
+                let (Some(Owner(user)), Some(ids)) = (owner, texts_of(&data, MARKED_MAX)) else {
+                    return;
+                };
+                let now = WallMs(gateway.telemetry.clock().wall_ms());
+                match gateway.store.mark_read(user, ids, now).await {
+                    Ok(notification_ids) => {
+                        let marked = MarkedRead {
+                            count: notification_ids.len(),
+                            notification_ids,
+                        };
+                        send(&socket, "notifications:markedRead", &marked);
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "read notifications cannot be stored: {error}");
+                    }
+                }
+            },
+        );
+    }
+
+    fn on_leave(&self, socket: &SocketRef) {
+        let gateway = self.clone();
+        socket.on_disconnect(async move |socket: SocketRef| {
+            let owner = socket.extensions.get::<Owner>();
+            if let Some(Owner(user)) = owner {
+                let left = gateway.sockets.unbind(user, &socket);
+                gateway.telemetry.room_left(left);
+            }
+            let open = gateway.sockets.closed();
+            gateway.telemetry.connection_closed(open, owner.is_some());
+        });
+    }
+}
+
+fn room_of(user: UserId) -> String {
+    format!("user:{user}")
+}
+
+fn send(socket: &SocketRef, event: &'static str, data: &impl serde::Serialize) {
+    if let Err(error) = socket.emit(event, data) {
+        tracing::debug!(%error, "a client missed {event}: {error}");
+    }
+}

@@ -1,0 +1,103 @@
+//! Workers: pull jobs, run them at their rate, climb the ladder when a run fails.
+//!
+//! Belongs here: rate, concurrency, what follows from a failure. Does not belong here: the order of
+//! jobs (queue), sending (email, websocket).
+
+pub(crate) mod backoff;
+mod consumer;
+mod jobs;
+mod pace;
+
+pub(crate) use consumer::{Limits, start};
+
+use crate::email::transport::Mailer;
+use crate::faults::Faults;
+use crate::models::{Channel, WallMs};
+use crate::queue::{Job, Queues};
+use crate::store::Store;
+use crate::store::jobs::RunEnd;
+use crate::telemetry::visit::AfterFailure;
+use crate::telemetry::{Telemetry, Visit};
+use crate::websocket::Sockets;
+use backoff::{Ladder, Step};
+use std::sync::Arc;
+
+/// What every run needs.
+pub(crate) struct Worker {
+    pub(crate) telemetry: Telemetry,
+    pub(crate) store: Store,
+    pub(crate) queues: Queues,
+    pub(crate) mailer: Mailer,
+    pub(crate) sockets: Sockets,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) ladder: Ladder,
+}
+
+/// Why a run failed.
+pub(crate) struct RunFailure {
+    /// SMTP's reply code, 0 where there is none.
+    pub(crate) reply_code: u16,
+    pub(crate) reason: String,
+    /// A later run cannot go better.
+    pub(crate) is_lasting: bool,
+}
+
+impl Worker {
+    fn now(&self) -> WallMs {
+        WallMs(self.telemetry.clock().wall_ms())
+    }
+
+    /// What the history keeps about this run.
+    fn run_end(&self, job: &Job, code: Option<u16>, reason: String) -> RunEnd {
+        RunEnd {
+            job: job.id,
+            notification: job.notification.clone(),
+            attempt: job.part.attempt,
+            tier: self.ladder.tier(job.channel, job.part.attempt),
+            code,
+            reason,
+        }
+    }
+
+    /// The run failed: the job rests for its next run, or with the dead letters.
+    async fn fail(&self, job: Job, visit: Visit, failure: RunFailure) {
+        let now = self.now();
+        let code = (failure.reply_code > 0).then_some(failure.reply_code);
+        let end = self.run_end(&job, code, failure.reason.clone());
+        let step = if failure.is_lasting {
+            Step::DeadLetter
+        } else {
+            self.ladder.after(job.channel, job.part.attempt)
+        };
+        let (stored, next) = match step {
+            Step::Rest { via, rest } => {
+                let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+                let due_at = WallMs(now.0.saturating_add(rest_ms));
+                let delay_ns = u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
+                let stored = self.store.run_delayed(end, via.name(), due_at, now).await;
+                (stored, AfterFailure::Retry { via, delay_ns })
+            }
+            Step::DeadLetter => (
+                self.store.run_dead(end, now).await,
+                AfterFailure::DeadLetter,
+            ),
+        };
+        if let Err(error) = stored {
+            // The row still says that this run is to come: after a restart it is made again.
+            tracing::error!(%error, job.id, "failed run of job {} cannot be stored: {error}", job.id);
+        }
+        visit.job_failed(failure.reply_code, &failure.reason, next);
+        match step {
+            Step::Rest { via, rest } => self.queues.park(job, via, rest),
+            Step::DeadLetter => self.queues.count_dead(),
+        }
+    }
+
+    /// Whether this kind of job is sent by this channel's worker.
+    const fn place(channel: Channel) -> crate::telemetry::Place {
+        match channel {
+            Channel::Email => crate::telemetry::Place::MailWorker,
+            Channel::InApp => crate::telemetry::Place::InAppWorker,
+        }
+    }
+}

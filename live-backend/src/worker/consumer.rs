@@ -1,0 +1,82 @@
+//! One worker: takes jobs of its channel, at its rate, so many at once.
+//!
+//! Belongs here: the loop and its stop. Does not belong here: what a run does (jobs).
+
+use super::pace::Pace;
+use super::{Worker, jobs};
+use crate::models::Channel;
+use crate::queue::Job;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How fast one worker may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) concurrency: usize,
+    pub(crate) rate_per_s: f64,
+}
+
+/// Starts the worker of one channel. When stopped it takes no further job; the runs it has begun end on
+/// the tracker.
+pub(crate) fn start(
+    worker: &Arc<Worker>,
+    channel: Channel,
+    limits: Limits,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let (worker, stop, runs) = (Arc::clone(worker), stop.clone(), tracker.clone());
+    tracker.spawn(async move {
+        let slots = Arc::new(Semaphore::new(limits.concurrency));
+        let mut pace = Pace::new(limits.rate_per_s);
+        while let Some((job, slot)) = next(&worker, channel, &slots, &mut pace, &stop).await {
+            let worker = Arc::clone(&worker);
+            runs.spawn(async move {
+                run(&worker, job).await;
+                drop(slot);
+            });
+        }
+    });
+}
+
+async fn next(
+    worker: &Worker,
+    channel: Channel,
+    slots: &Arc<Semaphore>,
+    pace: &mut Pace,
+    stop: &CancellationToken,
+) -> Option<(Job, tokio::sync::OwnedSemaphorePermit)> {
+    let lane = worker.queues.lane(channel);
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        found = async {
+            loop {
+                let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+                lane.has_job().await;
+                let start = pace.next_start(tokio::time::Instant::now());
+                tokio::time::sleep_until(start).await;
+                // Taken last, so that an urgent job that came meanwhile goes first.
+                if let Some(job) = lane.take() {
+                    return Some((job, slot));
+                }
+            }
+        } => found,
+    }
+}
+
+async fn run(worker: &Worker, job: Job) {
+    let channel = job.channel;
+    let (lane, place) = (worker.queues.lane(channel), Worker::place(channel));
+    worker.telemetry.worker_busy(place, lane.counts().active);
+    let is_ok = match channel {
+        Channel::Email => jobs::send_mail::run(worker, job).await,
+        Channel::InApp => jobs::deliver_in_app::run(worker, job).await,
+    };
+    match lane.ended(is_ok) {
+        0 => worker.telemetry.worker_idle(place),
+        active => worker.telemetry.worker_busy(place, active),
+    }
+}

@@ -1,0 +1,135 @@
+//! Delivers one in-app notification to its recipient's sockets and waits for the confirmation.
+//!
+//! Belongs here: one run of an in-app job. Does not belong here: sockets (websocket), the ladder.
+//!
+//! Running it twice: a confirmed notification is not sent again; an unconfirmed one is sent with the
+//! same id, by which a client tells the repetition.
+
+use crate::models::WallMs;
+use crate::queue::{Job, first_queue};
+use crate::store::notifications::Notification;
+use crate::telemetry::{Place, Visit};
+use crate::websocket::{DeliveryFault, InAppMessage};
+use crate::worker::{RunFailure, Worker};
+
+/// The answer is whether the run went well.
+pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
+    let found = worker.store.notification(job.notification.clone()).await;
+    if let Ok(Some(notification)) = &found
+        && is_expired(notification, worker.now())
+    {
+        expire(worker, &job, notification).await;
+        return false;
+    }
+    let visit = worker
+        .telemetry
+        .pick_up(job.part, first_queue(job.channel), Place::InAppWorker);
+    let notification = match found {
+        Ok(Some(notification)) => notification,
+        Ok(None) => {
+            let gone = failure("the notification or its recipient is gone", true);
+            worker.fail(job, visit, gone).await;
+            return false;
+        }
+        Err(error) => {
+            worker
+                .fail(job, visit, failure(&error.to_string(), false))
+                .await;
+            return false;
+        }
+    };
+    if notification.is_delivered {
+        return complete(worker, &job, visit, None).await;
+    }
+    let begun = worker.run_end(&job, None, String::new());
+    if let Err(error) = worker.store.run_began(begun, worker.now()).await {
+        worker
+            .fail(job, visit, failure(&error.to_string(), false))
+            .await;
+        return false;
+    }
+    match deliver(worker, &job, &visit, &notification).await {
+        Ok(socket_id) => complete(worker, &job, visit, Some(socket_id)).await,
+        Err(fault) => {
+            worker
+                .fail(job, visit, failure(fault.reason(), false))
+                .await;
+            false
+        }
+    }
+}
+
+/// Writes to the sockets and waits; the answer is the socket that confirmed.
+async fn deliver(
+    worker: &Worker,
+    job: &Job,
+    visit: &Visit,
+    notification: &Notification,
+) -> Result<String, DeliveryFault> {
+    let call = visit.call(Place::Websocket);
+    let verdict = worker.faults.verdict(Place::Websocket);
+    if !verdict.delay.is_zero() {
+        tokio::time::sleep_until(tokio::time::Instant::now() + verdict.delay).await;
+    }
+    if verdict.is_down || verdict.reply_code.is_some() {
+        call.end(flowreel_engine::model::event::Outcome::Failed);
+        return Err(DeliveryFault::Injected);
+    }
+    let message = InAppMessage::from(notification);
+    match worker.sockets.send(job.user, &message) {
+        Ok(sending) => {
+            call.in_app_delivered(sending.socket_count());
+            let written_at = worker.telemetry.now();
+            let socket_id = sending.confirmed().await?;
+            let since_ns = worker.telemetry.now().since_ns(written_at);
+            worker.telemetry.in_app_acknowledged(job.part, since_ns);
+            Ok(socket_id)
+        }
+        Err(fault) => {
+            call.end(flowreel_engine::model::event::Outcome::Failed);
+            Err(fault)
+        }
+    }
+}
+
+async fn complete(worker: &Worker, job: &Job, visit: Visit, socket_id: Option<String>) -> bool {
+    let end = worker.run_end(job, None, String::new());
+    if let Err(error) = worker
+        .store
+        .run_delivered(end, None, socket_id, worker.now())
+        .await
+    {
+        tracing::error!(%error, job.id, "delivery of job {} cannot be stored: {error}", job.id);
+    }
+    visit.job_completed();
+    true
+}
+
+async fn expire(worker: &Worker, job: &Job, notification: &Notification) {
+    let end = worker.run_end(job, None, "past its time".to_owned());
+    if let Err(error) = worker.store.run_expired(end, worker.now()).await {
+        tracing::error!(%error, job.id, "expiry of job {} cannot be stored: {error}", job.id);
+    }
+    let limit_ms = notification.news.expires_at.map_or(0, |expires_at| {
+        expires_at.0.saturating_sub(notification.created_at.0)
+    });
+    let limit_ns = limit_ms.saturating_mul(1_000_000);
+    worker
+        .telemetry
+        .job_expired(job.part, first_queue(job.channel), limit_ns);
+}
+
+fn is_expired(notification: &Notification, now: WallMs) -> bool {
+    notification
+        .news
+        .expires_at
+        .is_some_and(|expires_at| expires_at <= now)
+}
+
+fn failure(reason: &str, is_lasting: bool) -> RunFailure {
+    RunFailure {
+        reply_code: 0,
+        reason: reason.to_owned(),
+        is_lasting,
+    }
+}

@@ -1,0 +1,102 @@
+//! Sends one e-mail.
+//!
+//! Belongs here: one run of a mail job. Does not belong here: SMTP (email), the ladder (worker).
+//!
+//! Running it twice: a delivered notification is not sent again, and the message id is the same on
+//! every run, so a relay that took the message just before a crash can tell the repetition.
+
+use crate::queue::{Job, first_queue};
+use crate::store::StoreError;
+use crate::store::notifications::Notification;
+use crate::telemetry::{Place, Visit};
+use crate::worker::{RunFailure, Worker};
+
+/// The answer is whether the run went well.
+pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
+    let visit = worker
+        .telemetry
+        .pick_up(job.part, first_queue(job.channel), Place::MailWorker);
+    let notification = match begin(worker, &job).await {
+        Ok(notification) => notification,
+        Err(failure) => {
+            worker.fail(job, visit, failure).await;
+            return false;
+        }
+    };
+    if notification.is_delivered {
+        return complete(worker, &job, visit, "delivered by an earlier run", None).await;
+    }
+    let call = visit.call(Place::Smtp);
+    match worker.mailer.send(&notification).await {
+        Ok(sent) => {
+            call.email_sent(sent.reply_code);
+            complete(
+                worker,
+                &job,
+                visit,
+                &sent.reply,
+                Some((sent.reply_code, sent.message_id)),
+            )
+            .await
+        }
+        Err(failure) => {
+            call.email_bounced(failure.reply_code, &failure.reason);
+            let failure = RunFailure {
+                reply_code: failure.reply_code,
+                reason: failure.reason,
+                is_lasting: failure.is_lasting,
+            };
+            worker.fail(job, visit, failure).await;
+            false
+        }
+    }
+}
+
+async fn begin(worker: &Worker, job: &Job) -> Result<Notification, RunFailure> {
+    let found = worker
+        .store
+        .notification(job.notification.clone())
+        .await
+        .map_err(passing)?;
+    let notification = found.ok_or_else(|| RunFailure {
+        reply_code: 0,
+        reason: "the notification or its recipient is gone".to_owned(),
+        is_lasting: true,
+    })?;
+    let begun = worker.run_end(job, None, String::new());
+    worker
+        .store
+        .run_began(begun, worker.now())
+        .await
+        .map_err(passing)?;
+    Ok(notification)
+}
+
+async fn complete(
+    worker: &Worker,
+    job: &Job,
+    visit: Visit,
+    reply: &str,
+    sent: Option<(u16, String)>,
+) -> bool {
+    let (code, message_id) = sent.unzip();
+    let end = worker.run_end(job, code, reply.to_owned());
+    if let Err(error) = worker
+        .store
+        .run_delivered(end, message_id, None, worker.now())
+        .await
+    {
+        // The mail is out; a repetition after a restart is recognised by its message id.
+        tracing::error!(%error, job.id, "delivery of job {} cannot be stored: {error}", job.id);
+    }
+    visit.job_completed();
+    true
+}
+
+fn passing(error: StoreError) -> RunFailure {
+    RunFailure {
+        reply_code: 0,
+        reason: error.to_string(),
+        is_lasting: false,
+    }
+}

@@ -1,0 +1,61 @@
+//! A steady rate: starts are spread evenly, without bursts.
+//!
+//! Belongs here: when the next run may start. Does not belong here: how many run at once.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Hands out start times, `1 / rate` apart.
+#[derive(Debug)]
+pub(super) struct Pace {
+    period: Duration,
+    next: Option<Instant>,
+}
+
+impl Pace {
+    /// At most `rate_per_s` starts a second.
+    pub(super) fn new(rate_per_s: f64) -> Self {
+        let period = Duration::try_from_secs_f64(1.0 / rate_per_s).unwrap_or(Duration::ZERO);
+        Self { period, next: None }
+    }
+
+    /// The next start, not before `now` but for lateness up to a quarter of the period, which is caught
+    /// up so that a slow timer does not lower the rate.
+    pub(super) fn next_start(&mut self, now: Instant) -> Instant {
+        let start = match self.next {
+            Some(next) if now < next + self.period / 4 => next,
+            _ => now,
+        };
+        self.next = Some(start + self.period);
+        start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_starts_at_five_per_second_take_twenty_seconds_whatever_the_timer_does() {
+        let mut pace = Pace::new(5.0);
+        let begun = Instant::now();
+        let mut now = begun;
+        for number in 0..=100_u64 {
+            let start = pace.next_start(now);
+            // Up to 30 ms late, as timers of a busy machine are.
+            now = start + Duration::from_millis(number * 7 % 31);
+        }
+        let took = now.duration_since(begun).as_secs_f64();
+        assert!((19.95..20.05).contains(&took), "{took}");
+    }
+
+    #[test]
+    fn a_rest_earns_no_burst() {
+        let mut pace = Pace::new(10.0);
+        let begun = Instant::now();
+        pace.next_start(begun);
+        let later = begun + Duration::from_secs(60);
+        assert_eq!(pace.next_start(later), later);
+        assert_eq!(pace.next_start(later), later + Duration::from_millis(100));
+    }
+}
