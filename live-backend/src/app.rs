@@ -21,7 +21,7 @@ use crate::security::tokens::Tokens;
 use crate::server::{self, BindError};
 use crate::store::{Store, StoreError, StoreWriter};
 use crate::telemetry::topology::{TopologySettings, live_topology};
-use crate::telemetry::{Clock, Place, Recorder, RecorderError, Telemetry};
+use crate::telemetry::{Clock, Place, Recorder, RecorderError, RecordingSettings, Telemetry};
 use crate::websocket::{Gateway, ServerSockets, Sockets};
 use crate::worker::backoff::Ladder;
 use crate::worker::{self, Limits, Worker};
@@ -155,7 +155,7 @@ impl Running {
         let data = DataFolder::open(&settings.data).await?;
         let secret = data.jwt_secret(settings.jwt_secret.clone()).await?;
         let (store, store_writer) = Store::open(data.path())?;
-        let recorder = Recorder::start(Clock::start(), live_topology(&topology(&settings, ports)))?;
+        let recorder = start_recorder(&settings, ports)?;
         let telemetry = recorder.telemetry();
         let phases = Phases::default();
         let faults = Arc::new(Faults::default());
@@ -223,6 +223,7 @@ impl Running {
             },
             "admin_token": self.admin_token,
             "record": record,
+            "reel": self.app.telemetry.reel_path().map(|path| path.display().to_string()),
             "data": self.data.path().display().to_string(),
         })
         .to_string()
@@ -247,12 +248,12 @@ impl Running {
         phases.relay.end().await;
         // Followers of the reel read on until it has ended, so their connections close last.
         let recorder = self.recorder;
-        let counts = tokio::task::spawn_blocking(move || recorder.finish()).await;
+        let ended = tokio::task::spawn_blocking(move || recorder.finish()).await;
         phases.balancer.end().await;
         phases.servers.end().await;
         drop(self.app);
         self.store_writer.closed().await;
-        let counts = counts.unwrap_or(Err(RecorderError::Gone))?;
+        let counts = ended.unwrap_or(Err(RecorderError::Gone))?.counts;
         tracing::info!(
             counts.written,
             counts.dropped,
@@ -304,6 +305,16 @@ impl Listeners {
             gateway: port(&self.gateway),
         }
     }
+}
+
+fn start_recorder(settings: &Settings, ports: ListenedPorts) -> Result<Recorder, RecorderError> {
+    let notes = [("retry_scale".to_owned(), settings.retry_scale.to_string())];
+    let recording = RecordingSettings {
+        folder: settings.record.clone(),
+        notes: notes.into_iter().collect(),
+    };
+    let topology = live_topology(&topology(settings, ports));
+    Recorder::start(Clock::start(), topology, &recording)
 }
 
 fn upstreams(ports: ListenedPorts) -> Upstreams {

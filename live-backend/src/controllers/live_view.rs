@@ -6,6 +6,7 @@
 //! Control needs an administrator's token.
 
 mod control;
+mod reel;
 mod requests;
 mod status;
 
@@ -18,4 +19,5 @@ pub(crate) fn routes() -> Router<ServerState> {
         .route("/api/live-view/status", get(status::show))
         .route("/api/live-view/requests/{id}", get(requests::show))
         .route("/api/live-view/control", post(control::apply))
+        .route("/api/live-view/reel", get(reel::follow))
 }

@@ -132,7 +132,9 @@ mod tests {
 
     fn code(step: &Step) -> &str {
         match step {
-            Step::Reply(text) | Step::ReadMessage(text) | Step::Close(text) => text.get(..3).unwrap(),
+            Step::Reply(text) | Step::ReadMessage(text) | Step::Close(text) => {
+                text.get(..3).unwrap()
+            }
         }
     }
 
