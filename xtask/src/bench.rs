@@ -91,7 +91,7 @@ fn declared(metadata: &Value, area: Option<&str>) -> Vec<(String, String)> {
 
 /// Every figure under criterion's folder: `GROUP/NAME/new/{benchmark,estimates}.json`.
 fn figures(criterion: &Path, command: &str) -> Result<Vec<Value>> {
-    let mut figures = Vec::new();
+    let mut measured = Vec::new();
     let mut open = vec![criterion.to_path_buf()];
     while let Some(folder) = open.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else {
@@ -106,20 +106,46 @@ fn figures(criterion: &Path, command: &str) -> Result<Vec<Value>> {
             }
         }
         if folder.ends_with("new") && folder.join("estimates.json").is_file() {
-            let benchmark = read_json(&folder.join("benchmark.json"))?;
-            let estimates = read_json(&folder.join("estimates.json"))?;
-            figures.push(figure(&benchmark, &estimates, command)?);
+            measured.push((
+                read_json(&folder.join("benchmark.json"))?,
+                read_json(&folder.join("estimates.json"))?,
+            ));
         }
     }
-    Ok(figures)
+    let groups: Vec<String> = measured
+        .iter()
+        .map(|(benchmark, _)| group(benchmark).to_owned())
+        .collect();
+    measured
+        .iter()
+        .map(|(benchmark, estimates)| {
+            let is_alone = groups
+                .iter()
+                .filter(|name| *name == group(benchmark))
+                .count()
+                == 1;
+            figure(benchmark, estimates, is_alone, command)
+        })
+        .collect()
+}
+
+fn group(benchmark: &Value) -> &str {
+    benchmark["group_id"].as_str().unwrap_or_default()
 }
 
 /// One entry of the summary; with a declared throughput it is a rate, without one a time.
-fn figure(benchmark: &Value, estimates: &Value, command: &str) -> Result<Value> {
-    let id = benchmark["full_id"]
-        .as_str()
-        .context("a benchmark without an id")?
-        .replace('/', ".");
+///
+/// A group that holds one workload is named `area.what`, and that is its id; the workload's own name
+/// stands in the report of the bench.
+fn figure(benchmark: &Value, estimates: &Value, is_alone: bool, command: &str) -> Result<Value> {
+    let id = if is_alone && group(benchmark).contains('.') {
+        group(benchmark).to_owned()
+    } else {
+        benchmark["full_id"]
+            .as_str()
+            .context("a benchmark without an id")?
+            .replace('/', ".")
+    };
     let time_ns = estimates["slope"]["point_estimate"]
         .as_f64()
         .or_else(|| estimates["mean"]["point_estimate"].as_f64())
@@ -150,13 +176,15 @@ mod tests {
     fn a_declared_throughput_makes_a_rate_and_none_makes_a_time() {
         let estimates = json!({"slope": null, "mean": {"point_estimate": 2e9}});
         let rate = json!({"full_id": "kernel/mm1", "throughput": {"Elements": 1000}});
-        let found = figure(&rate, &estimates, "cargo bench").unwrap();
+        let found = figure(&rate, &estimates, true, "cargo bench").unwrap();
         assert_eq!(
             (found["id"].as_str(), found["value"].as_f64()),
             (Some("kernel.mm1"), Some(500.0))
         );
-        let time = json!({"full_id": "reel/open", "throughput": null});
-        let found = figure(&time, &estimates, "cargo bench").unwrap();
+        let time =
+            json!({"group_id": "reel.open", "full_id": "reel.open/a thousand", "throughput": null});
+        let found = figure(&time, &estimates, true, "cargo bench").unwrap();
+        assert_eq!(found["id"], "reel.open");
         assert_eq!(
             (found["unit"].as_str(), found["better"].as_str()),
             (Some("ns"), Some("lower"))

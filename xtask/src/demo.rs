@@ -27,6 +27,9 @@ const RETRY_SCALE: &str = "150";
 /// How long traffic lasts.
 const LOAD: Duration = Duration::from_secs(30);
 
+/// Requests per second, Poisson.
+const LOAD_PER_S: &str = "6";
+
 /// When the mail relay begins to fail, for how long, and how often.
 const FAULT_AFTER: Duration = Duration::from_secs(6);
 const FAULT_FOR: &str = "8s";
@@ -180,7 +183,14 @@ impl Demo<'_> {
         ));
         let mut command = self.program("flowreel-live");
         command
-            .args(["load", "--url", balancer, "--json", "--duration"])
+            .args([
+                "load",
+                "--url",
+                balancer,
+                "--rate",
+                LOAD_PER_S,
+                "--duration",
+            ])
             .arg(format!("{}s", LOAD.as_secs()));
         let mut load = Running::start(command)?;
         if load.ends_within(FAULT_AFTER)? {
@@ -195,23 +205,27 @@ impl Demo<'_> {
             FAULT_PROBABILITY * 100.0
         ));
         let text = load.rest(LOAD + PATIENCE)?;
-        serde_json::from_str(text.trim())
-            .context("the answer of `flowreel-live load --json` is not JSON")
+        serde_json::from_str(text.trim()).context("the answer of `flowreel-live load` is not JSON")
     }
 
     fn write_down_load(&mut self, answer: &Value) {
         for (what, path, unit) in [
-            ("requests answered", "/requests/answered", ""),
-            ("requests refused or failed", "/requests/failed", ""),
+            ("requests accepted", "/accepted", ""),
+            ("requests refused or failed", "/failed", ""),
+            ("notifications delivered to sockets", "/delivered", ""),
+            ("notifications that never came", "/undelivered", ""),
+            ("answered after, p50", "/http_ms/p50", " ms"),
+            ("answered after, p99", "/http_ms/p99", " ms"),
             (
-                "notifications delivered to sockets",
-                "/notifications/delivered",
-                "",
+                "answer to client's socket, p50",
+                "/delivery_after_answer_ms/p50",
+                " ms",
             ),
-            ("accepted to socket, p50", "/delivery_ms/p50", " ms"),
-            ("accepted to socket, p99", "/delivery_ms/p99", " ms"),
-            ("answer time, p50", "/answer_ms/p50", " ms"),
-            ("answer time, p99", "/answer_ms/p99", " ms"),
+            (
+                "answer to client's socket, p99",
+                "/delivery_after_answer_ms/p99",
+                " ms",
+            ),
         ] {
             let value = answer.pointer(path).filter(|value| !value.is_null());
             let text = value.map_or("unknown".to_owned(), |value| {
