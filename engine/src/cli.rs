@@ -5,19 +5,27 @@
 //! `pub(crate) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError>`.
 //! A new verb is one file, one `mod` line, one variant of [`Verb`], one arm in [`dispatch`].
 
+mod cat;
 mod check;
-#[expect(clippy::allow_attributes, reason = "verbs arrive one by one")]
-#[allow(dead_code, reason = "verbs arrive one by one")]
+mod condition;
 mod console;
-#[expect(clippy::allow_attributes, reason = "verbs arrive one by one")]
-#[allow(dead_code, reason = "verbs arrive one by one")]
 mod error;
+mod event_line;
 mod hand_over;
 mod import;
+mod info;
+mod moment;
+mod recover;
+mod reel_file;
+mod replay;
+mod request;
+mod requests;
 mod scenario_file;
 mod simulate;
 mod simulate_out;
+mod state;
 mod usage;
+mod verify;
 
 pub(crate) use console::Console;
 pub(crate) use error::{CliError, Outcome};
@@ -43,6 +51,22 @@ enum Verb {
     Check(check::Args),
     /// Run a model.
     Simulate(simulate::Args),
+    /// Play a reel in the terminal.
+    Replay(replay::Args),
+    /// Say what is in a reel.
+    Info(info::Args),
+    /// Check every checksum, and every keyframe against a fresh fold.
+    Verify(verify::Args),
+    /// Save all that is whole in a torn or damaged reel.
+    Recover(recover::Args),
+    /// Show the state at a moment, with its hash.
+    State(state::Args),
+    /// Follow one request, stage by stage, waiting and service apart.
+    Request(request::Args),
+    /// List requests.
+    Requests(requests::Args),
+    /// Write out events.
+    Cat(cat::Args),
     /// Turn traces of other tools into a reel.
     Import(import::Args),
     /// Run the live backend (`flowreel-live`) with the arguments that follow.
@@ -57,6 +81,14 @@ fn dispatch(verb: &Verb, console: &mut Console<'_>) -> Result<Outcome, CliError>
     match verb {
         Verb::Check(args) => check::run(args, console),
         Verb::Simulate(args) => simulate::run(args, console),
+        Verb::Replay(args) => replay::run(args, console),
+        Verb::Info(args) => info::run(args, console),
+        Verb::Verify(args) => verify::run(args, console),
+        Verb::Recover(args) => recover::run(args, console),
+        Verb::State(args) => state::run(args, console),
+        Verb::Request(args) => request::run(args, console),
+        Verb::Requests(args) => requests::run(args, console),
+        Verb::Cat(args) => cat::run(args, console),
         Verb::Import(args) => import::run(args, console),
         Verb::Live(args) => hand_over::run("flowreel-live", &[], args, console),
         Verb::View(args) => hand_over::run("flowreel-view", &[], args, console),

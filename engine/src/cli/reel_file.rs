@@ -1,0 +1,67 @@
+//! Reels on the command line: opening one, and saying what is wrong with it.
+//!
+//! Belongs here: what all verbs over a reel share. Does not belong here: the format (recording).
+
+use super::{CliError, Outcome};
+use flowreel_engine::recording::{DecodeError, ReelError, ReelReader, WriteError};
+use std::io;
+use std::path::Path;
+
+const HINT: &str = "name a reel, such as `flowreel simulate --out` or `flowreel-live` write";
+
+/// Opens a reel.
+pub(super) fn open(path: &Path) -> Result<ReelReader, CliError> {
+    ReelReader::open(path).map_err(|error| read_error(path, &error))
+}
+
+/// Why a reel cannot be read, with its file and byte.
+pub(super) fn read_error(path: &Path, error: &ReelError) -> CliError {
+    let file = path.display();
+    let place = match error.offset() {
+        Some(offset) => format!("{file}: byte {offset}"),
+        None => file.to_string(),
+    };
+    match error {
+        ReelError::Io { source } if source.kind() == io::ErrorKind::NotFound => {
+            CliError::input("there is no such file").at(place).hint(HINT)
+        }
+        ReelError::Io { .. } => CliError::environment(error.to_string())
+            .at(place)
+            .hint("check the file's permissions and the disk"),
+        ReelError::Decode {
+            error: DecodeError::Version { .. },
+            ..
+        } => CliError::input(error.to_string()).at(place),
+        ReelError::NotAFile { .. }
+        | ReelError::Empty
+        | ReelError::Decode {
+            error: DecodeError::NotAReel,
+            ..
+        } => CliError::input(error.to_string()).at(place).hint(HINT),
+        ReelError::Decode { .. } | ReelError::Missing { .. } => {
+            CliError::input(error.to_string()).at(place).hint(
+                "nothing after this place can be named; take a copy of the reel from before the damage",
+            )
+        }
+    }
+}
+
+/// Why a reel cannot be written.
+pub(super) fn write_error(path: &Path, error: &WriteError) -> CliError {
+    let place = path.display().to_string();
+    match error {
+        WriteError::Io { .. } => CliError::environment(error.to_string())
+            .at(place)
+            .hint("check that the folder exists, may be written to and has room"),
+        _ => CliError::input(error.to_string()).at(place),
+    }
+}
+
+/// Exit code of a check.
+pub(super) const fn outcome(holds: bool) -> Outcome {
+    if holds {
+        Outcome::Done
+    } else {
+        Outcome::DoesNotHold
+    }
+}
