@@ -7,19 +7,22 @@
 //! counted as an anomaly and applied as far as it makes sense.
 
 mod anomaly;
+mod read;
 mod request;
 mod seen;
 mod stored;
+mod system;
 
 pub use anomaly::{Anomalies, AnomalyKind};
 pub use request::{FinishedRequest, InFlight, RequestCounts, Visit, VisitKey};
 pub use seen::{ComponentStatus, SystemStatus};
 pub use stored::StateHash;
+pub use system::SystemMeasures;
 
 use super::event::{EventKind, Outcome, StageEvent};
 use super::hash::RunHash;
-use super::id::{ClassId, ComponentId, PathId, RequestId};
-use super::metrics::{DIGITS_STATE, Durations, Level, StationMeasures, Window};
+use super::id::RequestId;
+use super::metrics::{DIGITS_STATE, Durations, StationMeasures};
 use super::table::Table;
 use super::time::TimeNs;
 use super::topology::{ComponentKind, Topology};
@@ -87,37 +90,6 @@ pub struct PathState {
     pub failed: u64,
     /// Request begun to part finished, completed parts only.
     pub sojourn_time: Durations,
-}
-
-/// What is true of the system as a whole.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct SystemMeasures {
-    /// Requests by how they ended.
-    pub requests: RequestCounts,
-    /// Requests begun and not finished.
-    pub in_system: Level,
-    /// Begun to finished, completed requests only.
-    pub sojourn_time: Durations,
-    /// Begun to answered by the first server on the way (to finished, where the map has no server).
-    pub answer_time: Durations,
-    /// Requests begun, by second.
-    pub begun_window: Window,
-    /// Requests finished, by second.
-    pub finished_window: Window,
-    /// Requests finished badly, by second.
-    pub failed_window: Window,
-    /// Answers, by second.
-    pub answered_window: Window,
-    /// Sum of answer times in microseconds, by second.
-    pub answer_us_window: Window,
-    /// Open client connections.
-    pub connections: u64,
-    /// Of these, those that proved who they are.
-    pub authenticated: u64,
-    /// Alerts at work now.
-    pub alerts: u64,
-    /// Events said to be lost.
-    pub lost: u64,
 }
 
 impl SystemState {
@@ -476,188 +448,6 @@ impl SystemState {
             Some(component) => change(component),
             None => self.anomalies.count(AnomalyKind::UnknownComponent, event),
         }
-    }
-}
-
-impl SystemMeasures {
-    fn new(digits: u8) -> Self {
-        Self {
-            requests: RequestCounts::default(),
-            in_system: Level::default(),
-            sojourn_time: Durations::new(digits),
-            answer_time: Durations::new(digits),
-            begun_window: Window::default(),
-            finished_window: Window::default(),
-            failed_window: Window::default(),
-            answered_window: Window::default(),
-            answer_us_window: Window::default(),
-            connections: 0,
-            authenticated: 0,
-            alerts: 0,
-            lost: 0,
-        }
-    }
-
-    /// A request began.
-    #[inline]
-    pub fn begun(&mut self, now: TimeNs) {
-        self.requests.started += 1;
-        self.in_system.rise(now);
-        self.begun_window.add(now, 1);
-    }
-
-    /// A request ended, all parts included.
-    #[inline]
-    pub fn finished(&mut self, now: TimeNs, outcome: Outcome, sojourn_ns: u64) {
-        self.in_system.fall(now);
-        self.finished_window.add(now, 1);
-        if outcome == Outcome::Ok {
-            self.sojourn_time.record(sojourn_ns);
-        } else {
-            self.failed_window.add(now, 1);
-        }
-        self.requests.count(outcome);
-    }
-
-    /// A client got its answer.
-    #[inline]
-    pub fn answered(&mut self, now: TimeNs, answer_ns: u64) {
-        self.answer_time.record(answer_ns);
-        self.answered_window.add(now, 1);
-        let answer_us = u32::try_from(answer_ns / 1000).unwrap_or(u32::MAX);
-        self.answer_us_window.add(now, answer_us);
-    }
-}
-
-/// What others read of the state.
-impl SystemState {
-    /// Time of the latest event.
-    #[must_use]
-    pub const fn now(&self) -> TimeNs {
-        self.now
-    }
-
-    /// Events applied.
-    #[must_use]
-    pub const fn event_count(&self) -> u64 {
-        self.event_count
-    }
-
-    /// Hash of the events applied.
-    #[must_use]
-    pub const fn run_hash(&self) -> RunHash {
-        self.run_hash
-    }
-
-    /// One entry per component of the topology, in its order.
-    #[must_use]
-    pub fn components(&self) -> &[ComponentState] {
-        &self.components
-    }
-
-    /// One entry per class of the topology, in its order.
-    #[must_use]
-    pub fn classes(&self) -> &[ClassState] {
-        &self.classes
-    }
-
-    /// One entry per path of the topology, in its order.
-    #[must_use]
-    pub fn paths(&self) -> &[PathState] {
-        &self.paths
-    }
-
-    /// The system as a whole.
-    #[must_use]
-    pub const fn system(&self) -> &SystemMeasures {
-        &self.system
-    }
-
-    /// Requests by how they ended.
-    #[must_use]
-    pub fn requests(&self) -> RequestCounts {
-        let in_flight = u64::try_from(self.in_flight.len()).expect("lengths fit 64 bits");
-        RequestCounts {
-            in_flight,
-            ..self.system.requests
-        }
-    }
-
-    /// How often each kind occurred.
-    #[must_use]
-    pub fn kind_count(&self, kind: EventKind) -> u64 {
-        self.event_counts[usize::from(kind.code())]
-    }
-
-    /// What contradicted the state.
-    #[must_use]
-    pub const fn anomalies(&self) -> &Anomalies {
-        &self.anomalies
-    }
-
-    /// The request, if it has begun and not finished.
-    #[must_use]
-    pub fn request(&self, request: RequestId) -> Option<&InFlight> {
-        self.in_flight.get(request)
-    }
-
-    /// Requests begun and not finished, by id.
-    #[must_use]
-    pub fn in_flight(&self) -> Vec<(RequestId, InFlight)> {
-        let mut all: Vec<_> = self
-            .in_flight
-            .iter()
-            .map(|(id, held)| (id, *held))
-            .collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        all
-    }
-
-    /// Open visits, by component, then arrival.
-    #[must_use]
-    pub fn visits(&self) -> Vec<(VisitKey, Visit)> {
-        let mut all: Vec<_> = self
-            .visits
-            .iter()
-            .map(|(key, visit)| (key, *visit))
-            .collect();
-        all.sort_unstable_by_key(|(key, visit)| (key.component, visit.arrived_seq));
-        all
-    }
-
-    /// Moves over each edge so far, by from, then to.
-    #[must_use]
-    pub fn edge_counts(&self) -> Vec<(ComponentId, ComponentId, u64)> {
-        let mut all: Vec<_> = self
-            .edges
-            .iter()
-            .map(|(key, count)| (key.from, key.to, *count))
-            .collect();
-        all.sort_unstable();
-        all
-    }
-
-    /// The last [`FINISHED_KEPT`] finished requests, oldest first.
-    pub fn finished(&self) -> impl ExactSizeIterator<Item = &FinishedRequest> {
-        self.finished.iter()
-    }
-
-    /// The class of this id, where the topology has it.
-    #[must_use]
-    pub fn class(&self, class: ClassId) -> Option<&ClassState> {
-        self.classes.get(class.index())
-    }
-
-    /// The path of this id, where the topology has it.
-    #[must_use]
-    pub fn path(&self, path: PathId) -> Option<&PathState> {
-        self.paths.get(path.index())
-    }
-
-    /// The component of this id, where the topology has it.
-    #[must_use]
-    pub fn component(&self, component: ComponentId) -> Option<&ComponentState> {
-        self.components.get(component.index())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::check::check_stream;
-use crate::model::id::PartId;
+use crate::model::id::{ComponentId, PartId};
 use crate::model::time::NS_PER_S;
 use crate::model::topology::{Channel, Class, Component, Path};
 
