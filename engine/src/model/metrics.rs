@@ -13,6 +13,9 @@ pub const DIGITS_RUN: u8 = 3;
 /// Significant digits of histograms in the seekable state, which keyframes store.
 pub const DIGITS_STATE: u8 = 2;
 
+/// Largest value a growing histogram takes.
+const HISTOGRAM_MAX: u64 = (1 << 62) - 1;
+
 /// Durations: count, exact sum, extremes, distribution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Durations {
@@ -45,7 +48,10 @@ impl Durations {
         self.sum_ns += u128::from(ns);
         self.max_ns = self.max_ns.max(ns);
         // Past 2^62 ns (146 years) the histogram saturates; sum and maximum stay exact.
-        self.histogram.saturating_record(ns.min(1 << 62));
+        // Not `saturating_record`: it clamps to the range reached so far and never grows it.
+        self.histogram
+            .record(ns.min(HISTOGRAM_MAX))
+            .expect("the histogram grows up to its largest value");
     }
 
     /// Mean in seconds, or `None` without any.
@@ -110,7 +116,8 @@ impl<'de> Deserialize<'de> for Durations {
             durations.count = durations.count.saturating_add(count);
             durations
                 .histogram
-                .saturating_record_n(value.min(1 << 62), count);
+                .record_n(value.min(HISTOGRAM_MAX), count)
+                .expect("the histogram grows up to its largest value");
         }
         Ok(durations)
     }
@@ -406,6 +413,22 @@ impl StationMeasures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_lie_where_the_values_lie() {
+        for digits in [DIGITS_STATE, DIGITS_RUN] {
+            let mut durations = Durations::new(digits);
+            for ms in 1..=1000_u64 {
+                durations.record(ms * 1_000_000);
+            }
+            for (q, expected) in [(0.5, 0.5), (0.95, 0.95), (0.99, 0.99), (1.0, 1.0)] {
+                let found = durations.quantile_s(q).unwrap();
+                assert!((found - expected).abs() < 0.02 * expected, "{q}: {found}");
+            }
+            durations.record(u64::MAX);
+            assert_eq!((durations.count, durations.max_ns), (1001, u64::MAX));
+        }
+    }
 
     #[test]
     fn a_level_integrates_what_it_was_not_what_it_is() {
