@@ -16,6 +16,7 @@ pub mod inspector;
 pub mod metrics_strip;
 mod overlay;
 mod paint;
+mod plots;
 pub mod timeline;
 pub mod top_bar;
 pub(crate) mod widgets;

@@ -9,8 +9,8 @@ use crate::theme::icons::{self, Icon};
 use crate::theme::{Flow, Theme, size, text as face};
 use crate::view::{Action, Filter, Progress, RequestResult, SourceInfo, View};
 use egui::{
-    Context, Id, Margin, Rect, ScrollArea, Sense, TextEdit, Ui, Vec2, WidgetInfo, WidgetType, pos2,
-    vec2,
+    Context, Id, Margin, Rect, ScrollArea, Sense, TextEdit, Ui, UiBuilder, Vec2, WidgetInfo,
+    WidgetType, pos2, vec2,
 };
 use flowreel_engine::model::id::ClassId;
 use flowreel_engine::model::topology::Channel;
@@ -32,6 +32,19 @@ fn search_id() -> Id {
 pub fn filters_ui(ui: &mut Ui, view: &View<'_>, actions: &mut Vec<Action>) {
     let theme = theme_of(view);
     ui.spacing_mut().item_spacing = Vec2::ZERO;
+    // What is shown stays in sight however long the lists are.
+    egui::Panel::bottom("filters-shown")
+        .resizable(false)
+        .show_separator_line(false)
+        .frame(
+            egui::Frame::new()
+                .fill(theme.bg1)
+                .inner_margin(Margin::symmetric(16, 10)),
+        )
+        .show(ui, |ui| {
+            ui.spacing_mut().item_spacing = Vec2::ZERO;
+            showing(ui, view, theme, actions);
+        });
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         contents(ui, view, theme, actions);
     });
@@ -73,6 +86,9 @@ pub fn filters_rail_ui(ui: &mut Ui, view: &View<'_>, actions: &mut Vec<Action>) 
             ScrollArea::vertical().max_height(height).show(ui, |ui| {
                 contents(ui, view, theme, actions);
             });
+            egui::Frame::new()
+                .inner_margin(Margin::symmetric(16, 10))
+                .show(ui, |ui| showing(ui, view, theme, actions));
         });
 }
 
@@ -90,9 +106,6 @@ fn contents(ui: &mut Ui, view: &View<'_>, theme: &Theme, actions: &mut Vec<Actio
         section(ui, "Type", theme, |ui| classes(ui, view, theme, actions));
     }
     section(ui, "Outcome", theme, |ui| results(ui, view, theme, actions));
-    egui::Frame::new()
-        .inner_margin(Margin::symmetric(16, 10))
-        .show(ui, |ui| showing(ui, view, theme, actions));
 }
 
 fn source_facts(ui: &mut Ui, view: &View<'_>, source: &SourceInfo, theme: &Theme) {
@@ -216,8 +229,8 @@ fn search(ui: &mut Ui, filter: &Filter, theme: &Theme, actions: &mut Vec<Action>
         pos2(rect.left() + 30.0, rect.top() + 6.0),
         pos2(rect.right() - 32.0, rect.bottom() - 5.0),
     );
-    let response = ui.put(
-        field,
+    let mut child = ui.new_child(UiBuilder::new().max_rect(field));
+    let response = child.add(
         TextEdit::singleline(&mut words)
             .id(search_id())
             .frame(egui::Frame::NONE)

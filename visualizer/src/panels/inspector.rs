@@ -6,6 +6,7 @@
 mod component;
 mod gantt;
 mod request;
+mod stages;
 
 use super::{Align, Ink, text_mid, theme_of};
 use crate::theme::{Theme, size, text as face};

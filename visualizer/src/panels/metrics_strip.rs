@@ -2,7 +2,7 @@
 //!
 //! Belongs here: which figure stands where, and its sparkline. Does not belong here: working it out.
 
-use super::widgets::sparkline;
+use super::plots::sparkline;
 use super::{Align, Ink, format, text, text_mid, theme_of};
 use crate::theme::{Badge, Flow, Theme, marks, size, text as face};
 use crate::view::{Health, Lanes, Metrics, Slice, View};
@@ -172,7 +172,7 @@ fn number(ui: &Ui, rect: Rect, cell: &Cell, theme: &Theme) {
         ui,
         pos2(rect.left() + 14.0, baseline),
         Align::Left,
-        &Ink::new(face::mono_semibold(size::TEXT_METRIC), cell.ink),
+        &Ink::new(face::mono_semibold(size::TEXT_METRIC), cell.ink).tight(0.02),
         &cell.number,
     );
     if !cell.unit.is_empty() {

@@ -100,39 +100,51 @@ fn badges(ui: &mut Ui, rect: Rect, view: &View<'_>, theme: &Theme) -> f32 {
     right
 }
 
-/// Shapes and colours by name, as far as there is room.
+/// Shapes and colours by name: in one row, or in two where the room is short.
 fn legend(ui: &Ui, rect: Rect, end: f32, theme: &Theme) {
-    let y = rect.bottom() - 22.0;
-    let mut x = rect.left() + 16.0;
-    let ink = Ink::new(face::regular(size::TEXT_LABEL), theme.t2);
-    let fits = |x: f32, words: &str| x + 22.0 + text_width(ui, &ink.font, words) < end - 8.0;
-    for flow in Flow::LEGEND {
-        if !fits(x, flow.label()) {
-            return;
-        }
-        marks::draw_token_flat(ui.painter(), pos2(x + 7.0, y), 4.6, flow, theme);
-        let words = text_mid(ui, pos2(x + 20.0, y), Align::Left, &ink, flow.label());
-        x = words.right() + 15.0;
-    }
-    let statuses = [
+    const STATUSES: [Badge; 5] = [
         Badge::Idle,
         Badge::Processing,
         Badge::Waiting,
         Badge::Error,
         Badge::Offline,
     ];
-    for (index, badge) in statuses.into_iter().enumerate() {
-        if !fits(x + 10.0, badge.label()) {
-            return;
-        }
-        if index == 0 {
-            let stroke = Stroke::new(1.0, theme.line2);
-            ui.painter().vline(x, y - 10.0..=y + 10.0, stroke);
-            x += 15.0;
-        }
-        marks::draw_badge(ui.painter(), pos2(x + 8.0, y), 7.0, badge, 0.0, theme);
-        let words = text_mid(ui, pos2(x + 22.0, y), Align::Left, &ink, badge.label());
-        x = words.right() + 15.0;
+    const GAP: f32 = 15.0;
+    let ink = Ink::new(face::regular(size::TEXT_LABEL), theme.t2);
+    let width = |words: &str| text_width(ui, &ink.font, words);
+    let flows_width: f32 = Flow::LEGEND
+        .iter()
+        .map(|flow| 20.0 + width(flow.label()) + GAP)
+        .sum();
+    let statuses_width: f32 = STATUSES
+        .iter()
+        .map(|badge| 22.0 + width(badge.label()) + GAP)
+        .sum();
+    let left = rect.left() + 16.0;
+    let bottom = rect.bottom() - 22.0;
+    let room = end - left;
+    let is_one_row = flows_width + GAP + statuses_width <= room;
+    if !is_one_row && statuses_width > room {
+        return;
+    }
+    let mut x = left;
+    let y = if is_one_row { bottom } else { bottom - 24.0 };
+    for flow in Flow::LEGEND {
+        marks::draw_token_flat(ui.painter(), pos2(x + 7.0, y), 4.6, flow, theme);
+        let words = text_mid(ui, pos2(x + 20.0, y), Align::Left, &ink, flow.label());
+        x = words.right() + GAP;
+    }
+    if is_one_row {
+        let stroke = Stroke::new(1.0, theme.line2);
+        ui.painter().vline(x, y - 10.0..=y + 10.0, stroke);
+        x += GAP;
+    } else {
+        x = left;
+    }
+    for badge in STATUSES {
+        marks::draw_badge(ui.painter(), pos2(x + 8.0, bottom), 7.0, badge, 0.0, theme);
+        let words = text_mid(ui, pos2(x + 22.0, bottom), Align::Left, &ink, badge.label());
+        x = words.right() + GAP;
     }
 }
 

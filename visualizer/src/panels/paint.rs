@@ -22,11 +22,22 @@ pub(crate) enum Align {
 pub(crate) struct Ink {
     pub(crate) font: FontId,
     pub(crate) color: Color32,
+    spacing: f32,
 }
 
 impl Ink {
     pub(crate) fn new(font: FontId, color: Color32) -> Self {
-        Self { font, color }
+        Self {
+            font,
+            color,
+            spacing: 0.0,
+        }
+    }
+
+    /// Letters closer together by this share of the type size: for large type.
+    pub(crate) fn tight(mut self, share: f32) -> Self {
+        self.spacing = -share * self.font.size;
+        self
     }
 }
 
@@ -94,6 +105,7 @@ fn layout(ui: &Ui, words: &str, ink: &Ink, width: f32) -> Arc<Galley> {
         TextFormat {
             font_id: ink.font.clone(),
             color: ink.color,
+            extra_letter_spacing: ink.spacing,
             ..TextFormat::default()
         },
     );

@@ -22,7 +22,7 @@ pub fn top_bar_ui(ui: &mut Ui, view: &View<'_>, actions: &mut Vec<Action>) {
     let is_short = ui.available_width() < 1100.0;
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 14.0;
-        ui.add_space(2.0);
+        ui.add_space(size::PANEL_PAD);
         brand(ui, theme);
         vertical_divider(ui, theme);
         let mode = view.source.map(|source| source.mode);
@@ -38,7 +38,7 @@ pub fn top_bar_ui(ui: &mut Ui, view: &View<'_>, actions: &mut Vec<Action>) {
         breadcrumb(ui, view, theme, actions);
         ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 8.0;
-            ui.add_space(2.0);
+            ui.add_space(size::PANEL_PAD - 6.0);
             if icon_button(ui, Icon::Help, "Keyboard", "?", true, theme).clicked() {
                 help::toggle(ui.ctx());
             }

@@ -3,20 +3,24 @@
 //! Belongs here: cards, lists, text boxes and display settings. Does not belong here: opening.
 
 mod art;
+mod lists;
 mod side;
 
-use crate::panels::widgets::{Button, Look, draw_key, focus_ring, key_width, link};
-use crate::panels::{Align, Ink, format, silent, text_mid, text_within, theme_of};
-use crate::theme::icons::{self, Icon};
+use crate::panels::widgets::{Button, Look, draw_key, key_width};
+use crate::panels::{Align, Ink, format, text_mid, text_within, theme_of};
+use crate::theme::icons;
 use crate::theme::{Badge, Theme, marks, size, text as face};
 use crate::view::{Action, Mode, View};
+use egui::text::{LayoutJob, TextFormat};
 use egui::{
-    Id, Key, Margin, Panel, Rect, ScrollArea, Sense, Stroke, StrokeKind, TextEdit, Ui, Vec2,
-    WidgetInfo, WidgetType, pos2, vec2,
+    Id, Key, Margin, Panel, Rect, ScrollArea, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder,
+    Vec2, WidgetInfo, WidgetType, pos2, vec2,
 };
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const SIDE_WIDTH: f32 = 344.0;
+/// Under this width the side column stands below the lists.
+const SIDE_FROM: f32 = 1200.0;
 const CARD_GAP: f32 = 22.0;
 const ART_HEIGHT: f32 = 164.0;
 const CARD_HEIGHT: f32 = 338.0;
@@ -42,9 +46,10 @@ pub(super) fn welcome_ui(ui: &mut Ui, view: &View<'_>, actions: &mut Vec<Action>
         memory.shows_scenarios = true;
     }
     let window = ui.ctx().content_rect();
-    if window.width() >= 1000.0 {
+    let has_side = window.width() >= SIDE_FROM;
+    if has_side {
         let shown = Panel::right("welcome-side")
-            .exact_size(SIDE_WIDTH.min(window.width() * 0.3))
+            .exact_size(SIDE_WIDTH)
             .resizable(false)
             .show_separator_line(false)
             .frame(egui::Frame::new().fill(theme.bg1))
@@ -76,9 +81,13 @@ pub(super) fn welcome_ui(ui: &mut Ui, view: &View<'_>, actions: &mut Vec<Action>
             cards(ui, view, &mut memory, wish, theme, actions);
             ui.add_space(if is_roomy { 42.0 } else { 26.0 });
             if memory.shows_scenarios {
-                scenarios(ui, view, &mut memory, theme, actions);
+                memory.shows_scenarios = lists::scenarios_ui(ui, view, theme, actions);
             } else {
-                recent(ui, view, theme, actions);
+                lists::recent_ui(ui, view, theme, actions);
+            }
+            if !has_side {
+                ui.add_space(26.0);
+                side::below_ui(ui, view.settings, theme, actions);
             }
         });
     });
@@ -112,7 +121,7 @@ fn title(ui: &mut Ui, theme: &Theme) {
         ui,
         pos2(logo.right() + 18.0, row.center().y),
         Align::Left,
-        &Ink::new(face::semibold(34.0), theme.t1),
+        &Ink::new(face::semibold(34.0), theme.t1).tight(0.025),
         "Flowreel",
     );
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 38.0), Sense::hover());
@@ -130,7 +139,19 @@ fn notice(ui: &mut Ui, view: &View<'_>, theme: &Theme, actions: &mut Vec<Action>
     let Some(notice) = view.notice else {
         return;
     };
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 44.0), Sense::hover());
+    let button = Button::new("Dismiss", Look::Ghost).height(28.0);
+    let width = button.width(ui);
+    let room = ui.available_width() - width - 66.0;
+    let words = ui.painter().layout(
+        notice.text.clone(),
+        face::medium(size::TEXT_TITLE),
+        theme.t1,
+        room,
+    );
+    let height = words.size().y + 26.0;
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Label, true, &notice.text));
     let (badge, line) = if notice.is_error {
         (Badge::Error, theme.badge_fill(Badge::Error))
     } else {
@@ -153,16 +174,8 @@ fn notice(ui: &mut Ui, view: &View<'_>, theme: &Theme, actions: &mut Vec<Action>
         0.0,
         theme,
     );
-    let button = Button::new("Dismiss", Look::Ghost).height(28.0);
-    let width = button.width(ui);
-    text_within(
-        ui,
-        pos2(rect.left() + 42.0, y),
-        Align::Left,
-        &Ink::new(face::medium(size::TEXT_TITLE), theme.t1),
-        &notice.text,
-        rect.width() - width - 64.0,
-    );
+    let corner = pos2(rect.left() + 42.0, rect.top() + 13.0);
+    ui.painter().galley(corner, words, theme.t1);
     let place = Rect::from_min_max(
         pos2(rect.right() - width - 8.0, y - 14.0),
         pos2(rect.right() - 8.0, y + 14.0),
@@ -308,16 +321,19 @@ fn card_frame(ui: &Ui, rect: Rect, card: &Card<'_>, theme: &Theme) -> Rect {
         ui,
         pos2(left, y),
         Align::Left,
-        &Ink::new(face::semibold(20.0), theme.t1),
+        &Ink::new(face::semibold(20.0), theme.t1).tight(0.015),
         card.title,
         key_left - left - 8.0,
     );
-    let words = painter.layout(
+    let mut job = LayoutJob::single_section(
         card.words.to_owned(),
-        face::regular(14.5),
-        theme.t2,
-        right - left,
+        TextFormat {
+            line_height: Some(21.5),
+            ..TextFormat::simple(face::regular(14.5), theme.t2)
+        },
     );
+    job.wrap.max_width = right - left;
+    let words = painter.layout_job(job);
     painter.galley(pos2(left, y + 20.0), words, theme.t2);
     Rect::from_min_max(
         pos2(left, rect.bottom() - 22.0 - 38.0),
@@ -335,9 +351,7 @@ fn field(
     is_wished: bool,
     theme: &Theme,
 ) -> bool {
-    let button = Button::new(label, look)
-        .height(38.0)
-        .enabled(!words.trim().is_empty());
+    let button = Button::new(label, look).height(38.0);
     let width = button.width(ui);
     let frame = Rect::from_min_max(rect.min, pos2(rect.right() - width - 10.0, rect.bottom()));
     let id = Id::new(name);
@@ -356,8 +370,8 @@ fn field(
     );
     let inner = frame.shrink2(vec2(12.0, 10.0));
     let before = words.clone();
-    let response = ui.put(
-        inner,
+    let mut child = ui.new_child(UiBuilder::new().max_rect(inner));
+    let response = child.add(
         TextEdit::singleline(words)
             .id(id)
             .frame(egui::Frame::NONE)
@@ -377,137 +391,9 @@ fn field(
     let is_entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
     let place = Rect::from_min_max(pos2(rect.right() - width, rect.top()), rect.max);
     let is_pressed = button.show_at(ui, place, theme).clicked();
-    (is_entered || is_pressed) && !words.trim().is_empty()
-}
-
-/// Title of a list, with a word at its right end; true when that was pressed.
-fn list_head(ui: &mut Ui, words: &str, end: Option<&str>, theme: &Theme) -> bool {
-    let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 30.0), Sense::hover());
-    let at = pos2(row.left(), row.top() + 9.0);
-    let ink = Ink::new(face::semibold(15.0), theme.t1);
-    text_mid(ui, at, Align::Left, &ink, words);
-    end.is_some_and(|end| {
-        let at = pos2(row.right(), row.top() + 9.0);
-        link(ui, at, Align::Right, end, theme).clicked()
-    })
-}
-
-/// One row of a list; true when it was pressed.
-fn list_row(ui: &mut Ui, icon: Icon, [name, words, end]: [&str; 3], theme: &Theme) -> bool {
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 52.0), Sense::hover());
-    let response = ui.interact(rect, ui.id().with(("row", name, end)), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, true, name));
-    if response.hovered() {
-        let inside = rect.expand2(vec2(10.0, -1.0));
-        ui.painter()
-            .rect_filled(inside, size::RADIUS_BUTTON, theme.bg1);
+    let has_words = !words.trim().is_empty();
+    if is_pressed && !has_words {
+        ui.memory_mut(|memory| memory.request_focus(id));
     }
-    focus_ring(ui, &response, rect, size::RADIUS_BUTTON, theme);
-    let stroke = Stroke::new(1.0, theme.line);
-    ui.painter().hline(rect.x_range(), rect.top(), stroke);
-    let y = rect.center().y;
-    let square = Rect::from_center_size(pos2(rect.left() + 9.0, y), Vec2::splat(18.0));
-    icons::draw(ui.painter(), square, icon, theme.t2);
-    let strong = Ink::new(face::semibold(size::TEXT_TITLE), theme.t1);
-    let left = rect.left() + 36.0;
-    let shown = silent(
-        ui,
-        pos2(left, y),
-        Align::Left,
-        &strong,
-        name,
-        rect.width() * 0.5,
-    );
-    let quiet = Ink::new(face::regular(size::TEXT_NODE), theme.t2);
-    let path_room = rect.width() * 0.4;
-    let path = Ink::new(face::mono(size::TEXT_LABEL), theme.t3);
-    let end_rect = text_within(
-        ui,
-        pos2(rect.right(), y),
-        Align::Right,
-        &path,
-        end,
-        path_room,
-    );
-    let left = shown.right() + 12.0;
-    let room = (end_rect.left() - 12.0 - left).max(0.0);
-    text_within(ui, pos2(left, y), Align::Left, &quiet, words, room);
-    response
-        .on_hover_cursor(egui::CursorIcon::PointingHand)
-        .clicked()
-}
-
-fn close_list(ui: &mut Ui, theme: &Theme) {
-    let (line, _) = ui.allocate_exact_size(vec2(ui.available_width(), 1.0), Sense::hover());
-    ui.painter()
-        .hline(line.x_range(), line.top(), Stroke::new(1.0, theme.line));
-}
-
-fn recent(ui: &mut Ui, view: &View<'_>, theme: &Theme, actions: &mut Vec<Action>) {
-    let _nothing_at_the_end = list_head(ui, "Recent", None, theme);
-    if view.recent.is_empty() {
-        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 52.0), Sense::hover());
-        ui.painter()
-            .hline(row.x_range(), row.top(), Stroke::new(1.0, theme.line));
-        let ink = Ink::new(face::regular(size::TEXT_TITLE), theme.t2);
-        text_mid(
-            ui,
-            row.left_center(),
-            Align::Left,
-            &ink,
-            "Nothing yet. Open a recording, run a scenario, or attach to a live system.",
-        );
-    }
-    for item in view.recent {
-        let is_address = item.input.starts_with("http://") || item.input.starts_with("https://");
-        let path = Path::new(&item.input);
-        let icon = if is_address {
-            Icon::Live
-        } else if path.extension().is_some_and(|ending| ending == "toml") {
-            Icon::Flow
-        } else {
-            Icon::File
-        };
-        let name = if is_address {
-            item.input.clone()
-        } else {
-            stem(path)
-        };
-        let place = if is_address { "" } else { item.input.as_str() };
-        if list_row(ui, icon, [&name, &item.text, place], theme) {
-            actions.push(if is_address {
-                Action::Attach(item.input.clone())
-            } else {
-                Action::Open(PathBuf::from(&item.input))
-            });
-        }
-    }
-    close_list(ui, theme);
-}
-
-fn scenarios(
-    ui: &mut Ui,
-    view: &View<'_>,
-    memory: &mut Memory,
-    theme: &Theme,
-    actions: &mut Vec<Action>,
-) {
-    if list_head(ui, "Scenarios", Some("Show recent"), theme) {
-        memory.shows_scenarios = false;
-    }
-    for path in view.scenarios {
-        let name = stem(path);
-        let place = path.to_string_lossy();
-        if list_row(ui, Icon::Flow, [&name, "scenario", &place], theme) {
-            actions.push(Action::Open(path.clone()));
-        }
-    }
-    close_list(ui, theme);
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().map_or_else(
-        || path.to_string_lossy().into_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    )
+    (is_entered || is_pressed) && has_words
 }

@@ -20,11 +20,15 @@ pub fn draw_token(painter: &Painter, center: Pos2, radius: f32, flow: Flow, them
 
 /// A token without the outline that sets it off the edge below: for rows and legends.
 pub fn draw_token_flat(painter: &Painter, center: Pos2, radius: f32, flow: Flow, theme: &Theme) {
+    let color = match flow {
+        Flow::Failed => theme.flow_mark(flow),
+        _ => theme.flow_fill(flow),
+    };
     painter.extend(token_shapes(
         center,
         radius,
         flow,
-        theme.flow_mark(flow),
+        color,
         Color32::TRANSPARENT,
     ));
 }

@@ -301,8 +301,9 @@ impl Theme {
         match flow {
             Flow::Plain => self.t2,
             Flow::Email => hex(0x3B_82F6),
-            Flow::InApp => hex(0x10_B981),
-            Flow::Retry => hex(0xF5_9E0B),
+            // On white these two need the darker values to be seen at 3:1.
+            Flow::InApp => self.by_mode(0x10_B981, 0x04_7857),
+            Flow::Retry => self.by_mode(0xF5_9E0B, 0xB4_5309),
             Flow::Failed => hex(0xEF_4444),
         }
     }
@@ -401,8 +402,10 @@ mod tests {
         for t in every_theme() {
             for surface in [t.bg0, t.bg1] {
                 for flow in Flow::LEGEND {
-                    let ratio = contrast(t.flow_mark(flow), surface);
-                    assert!(ratio >= 3.0, "{:?} {flow:?}: {ratio}", t.mode);
+                    for color in [t.flow_mark(flow), t.flow_fill(flow)] {
+                        let ratio = contrast(color, surface);
+                        assert!(ratio >= 3.0, "{:?} {flow:?}: {ratio}", t.mode);
+                    }
                 }
                 for &kind in ComponentKind::ALL {
                     let ratio = contrast(t.component_mark(kind), surface);

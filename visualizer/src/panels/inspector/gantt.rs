@@ -112,11 +112,12 @@ impl Gantt {
         stretch.left + share * (stretch.right - stretch.left)
     }
 
-    /// True where a stay lies wholly in a folded pause.
-    pub(super) fn is_folded(&self, from: u64, to: u64) -> bool {
+    /// The middle of each folded pause that a stay lasts through.
+    pub(super) fn folds_in(&self, from: u64, to: u64) -> impl Iterator<Item = f64> {
         self.stretches
             .iter()
-            .any(|stretch| stretch.is_folded && stretch.begin <= from && to <= stretch.end)
+            .filter(move |fold| fold.is_folded && from < fold.end && fold.begin < to)
+            .map(|fold| f64::midpoint(fold.left, fold.right))
     }
 
     /// True where anything is folded.
@@ -165,7 +166,8 @@ mod tests {
             stay(300_000, 300_100, false),
         ];
         let gantt = Gantt::new(&stages, TimeNs(300_100));
-        assert!(gantt.is_folded(100, 300_000));
+        assert_eq!(gantt.folds_in(100, 300_000).count(), 1);
+        assert_eq!(gantt.folds_in(0, 100).count(), 0);
         let width = gantt.share_at(300_000) - gantt.share_at(100);
         assert!((width - FOLD_SHARE).abs() < 1e-9);
         let work = gantt.share_at(100);

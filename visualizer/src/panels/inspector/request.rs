@@ -2,24 +2,16 @@
 //!
 //! Belongs here: rows and their words. Does not belong here: the time axis (gantt).
 
-use super::gantt::Gantt;
-use crate::panels::widgets::{Button, Look, head, key_value, section};
+use super::stages::stages_ui;
+use crate::panels::widgets::{Button, Look, key_value, section};
 use crate::panels::{Align, Ink, format, text, text_mid, text_within};
 use crate::theme::icons::Icon;
 use crate::theme::{Flow, Theme, faded, marks, size, text as face};
 use crate::view::{Action, Journey, Retry, Stage, View};
-use egui::{
-    Color32, CornerRadius, Rect, Sense, Shape, Stroke, StrokeKind, Ui, WidgetInfo, WidgetType,
-    pos2, vec2,
-};
+use egui::{Rect, Sense, Ui, pos2, vec2};
 use flowreel_engine::model::event::Outcome;
 use flowreel_engine::model::time::TimeNs;
-use flowreel_engine::model::topology::{Channel, ComponentKind};
-
-const STAGE_ROW: f32 = 31.5;
-const NAME_LEFT: f32 = 26.0;
-const PLOT_LEFT: f32 = 140.0;
-const PLOT_WIDTH: f32 = 104.0;
+use flowreel_engine::model::topology::Channel;
 
 /// What the inspector was asked to show.
 pub(super) struct Shown<'a> {
@@ -29,7 +21,7 @@ pub(super) struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn begun_stages(&self) -> &[Stage] {
+    pub(super) fn begun_stages(&self) -> &[Stage] {
         let end = self.reached.min(self.journey.stages.len());
         self.journey.stages.get(..end).unwrap_or(&[])
     }
@@ -44,7 +36,9 @@ pub(super) fn request_ui(
 ) {
     section(ui, "", theme, |ui| header(ui, view, shown, theme, actions));
     section(ui, "", theme, |ui| times(ui, view, shown, theme));
-    section(ui, "", theme, |ui| stages(ui, view, shown, theme, actions));
+    section(ui, "", theme, |ui| {
+        stages_ui(ui, view, shown, theme, actions);
+    });
     let retries: Vec<&Retry> = shown
         .journey
         .retries
@@ -158,19 +152,34 @@ fn summary(view: &View<'_>, shown: &Shown<'_>) -> String {
     parts.join(" · ")
 }
 
-/// Time waited and served up to the playhead, each moment counted once per part.
+/// Time served and time waited up to the playeach moment counted once: a moment in which
+/// any part is being served counts as service, so that calls and parallel parts do not add up.
 fn split_times(stages: &[Stage], now: TimeNs) -> (u64, u64) {
-    stages.iter().fold((0, 0), |(waiting, service), stage| {
-        if stage.is_scheduled_delay {
-            let stayed = stage.ended.unwrap_or(now).min(now).since_ns(stage.arrived);
-            (waiting + stayed, service)
-        } else {
-            (
-                waiting + stage.waiting_ns(now),
-                service + stage.service_ns(now),
-            )
+    let clip = |at: TimeNs| at.min(now).0;
+    let mut served = Vec::new();
+    let mut present = Vec::new();
+    for stage in stages {
+        let end = clip(stage.ended.unwrap_or(now));
+        present.push((clip(stage.arrived), end));
+        if let Some(started) = stage.started
+            && !stage.is_scheduled_delay
+        {
+            served.push((clip(started).min(end), end));
         }
-    })
+    }
+    let service = covered(served);
+    (covered(present) - service, service)
+}
+
+/// Length of what a set of stretches covers together.
+fn covered(mut stretches: Vec<(u64, u64)>) -> u64 {
+    stretches.sort_unstable();
+    let (mut total, mut reached) = (0, 0);
+    for (from, to) in stretches {
+        total += to.saturating_sub(from.max(reached));
+        reached = reached.max(to);
+    }
+    total
 }
 
 fn times(ui: &mut Ui, view: &View<'_>, shown: &Shown<'_>, theme: &Theme) {
@@ -239,280 +248,6 @@ fn times(ui: &mut Ui, view: &View<'_>, shown: &Shown<'_>, theme: &Theme) {
     );
     let at = pos2(shown_time.left() - 5.0, y);
     text_mid(ui, at, Align::Right, &small, "Service");
-}
-
-fn stages(
-    ui: &mut Ui,
-    view: &View<'_>,
-    shown: &Shown<'_>,
-    theme: &Theme,
-    actions: &mut Vec<Action>,
-) {
-    let now = view.playback.now;
-    let gantt = Gantt::new(shown.begun_stages(), now);
-    let title = head(ui, "Journey", theme);
-    if gantt.has_folds() {
-        text_mid(
-            ui,
-            pos2(title.right(), title.top() + 8.0),
-            Align::Right,
-            &Ink::new(face::medium(size::TEXT_SMALL), theme.t3),
-            "scheduled delay folded",
-        );
-    }
-    let running = shown
-        .begun_stages()
-        .iter()
-        .rposition(|stage| stage.ended.is_none_or(|ended| ended > now));
-    for (index, stage) in shown.journey.stages.iter().enumerate() {
-        let row = Row {
-            stage,
-            place: if running == Some(index) {
-                Place::Running
-            } else if index < shown.reached {
-                Place::Reached
-            } else if index == shown.reached {
-                Place::Next
-            } else {
-                Place::Later
-            },
-            gantt: &gantt,
-        };
-        stage_row(ui, view, &row, theme, actions);
-    }
-}
-
-/// Where a stage stands against the playhead.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Over, or begun beside the last one that runs.
-    Reached,
-    /// The last one that runs.
-    Running,
-    /// The first one to come.
-    Next,
-    /// To come after that.
-    Later,
-}
-
-impl Place {
-    fn is_reached(self) -> bool {
-        matches!(self, Self::Reached | Self::Running)
-    }
-}
-
-struct Row<'a> {
-    stage: &'a Stage,
-    place: Place,
-    gantt: &'a Gantt,
-}
-
-fn stage_row(
-    ui: &mut Ui,
-    view: &View<'_>,
-    row: &Row<'_>,
-    theme: &Theme,
-    actions: &mut Vec<Action>,
-) {
-    let stage = row.stage;
-    let width = ui.available_width();
-    let (rect, _) = ui.allocate_exact_size(vec2(width, STAGE_ROW), Sense::hover());
-    let name = view
-        .topology
-        .component(stage.component)
-        .map_or("-", |component| component.label.as_str());
-    let whole = rect.expand2(vec2(size::PANEL_PAD, 0.0));
-    let id = ui.id().with(("stage", stage.number, stage.arrived.0));
-    let response = ui.interact(whole, id, Sense::click());
-    let label = format!("{} {name}, go to {}", stage.number, stage.arrived);
-    response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, true, &label));
-    if row.place == Place::Running {
-        ui.painter().rect_filled(whole, 0.0, theme.bg3);
-    } else if response.hovered() {
-        ui.painter().rect_filled(whole, 0.0, faded(theme.bg3, 0.5));
-    }
-    let y = rect.center().y;
-    visit_number(
-        ui,
-        pos2(rect.left() + 9.0, y),
-        stage.number,
-        row.place.is_reached(),
-        theme,
-    );
-    let name_ink = if row.place.is_reached() {
-        theme.t1
-    } else {
-        theme.t2
-    };
-    let (detail, detail_ink) = detail(view, row, theme);
-    let room = PLOT_LEFT - NAME_LEFT - 6.0;
-    text_within(
-        ui,
-        pos2(rect.left() + NAME_LEFT, y - 7.0),
-        Align::Left,
-        &Ink::new(face::medium(size::TEXT_BODY), name_ink),
-        name,
-        room,
-    );
-    text_within(
-        ui,
-        pos2(rect.left() + NAME_LEFT, y + 8.0),
-        Align::Left,
-        &Ink::new(face::regular(size::TEXT_SMALL), detail_ink),
-        &detail,
-        room,
-    );
-    plot(ui, view, row, pos2(rect.left() + PLOT_LEFT, y), theme);
-    let (time, time_ink) = if row.place.is_reached() {
-        let until = stage.ended.unwrap_or(view.playback.now);
-        let stayed = until.min(view.playback.now).since_ns(stage.arrived);
-        (format::duration_ns(stayed), theme.t1)
-    } else {
-        (format::UNKNOWN.to_owned(), theme.t3)
-    };
-    text_mid(
-        ui,
-        pos2(rect.right(), y),
-        Align::Right,
-        &Ink::new(face::mono(size::TEXT_LABEL), time_ink),
-        &time,
-    );
-    if response
-        .on_hover_cursor(egui::CursorIcon::PointingHand)
-        .clicked()
-    {
-        actions.push(Action::Seek(stage.arrived));
-    }
-}
-
-/// The number of a visit, as it also stands at the node.
-fn visit_number(ui: &Ui, at: egui::Pos2, number: u16, is_reached: bool, theme: &Theme) {
-    let painter = ui.painter();
-    let ink = if is_reached {
-        painter.circle_filled(at, 9.0, theme.selection);
-        theme.bg0
-    } else {
-        let ring: Vec<egui::Pos2> = (0..=32_u8)
-            .map(|step| {
-                let angle = f32::from(step) / 32.0 * std::f32::consts::TAU;
-                at + vec2(angle.cos(), angle.sin()) * 8.25
-            })
-            .collect();
-        let stroke = Stroke::new(1.5, theme.t3);
-        painter.extend(Shape::dashed_line(&ring, stroke, 3.0, 2.6));
-        theme.t2
-    };
-    let type_size = if number > 99 { 9.0 } else { 11.0 };
-    let ink = Ink::new(face::mono_semibold(type_size), ink);
-    crate::panels::silent(ui, at, Align::Center, &ink, &number.to_string(), 18.0);
-}
-
-fn detail(view: &View<'_>, row: &Row<'_>, theme: &Theme) -> (String, Color32) {
-    let stage = row.stage;
-    if !row.place.is_reached() {
-        let words = if row.place == Place::Next {
-            "next"
-        } else {
-            "later"
-        };
-        return (words.to_owned(), theme.t3);
-    }
-    let now = view.playback.now;
-    let has_ended = stage.ended.is_some_and(|ended| ended <= now);
-    let attempt = (stage.attempt > 0).then(|| format!("attempt {}", stage.attempt));
-    if has_ended && !matches!(stage.outcome, Outcome::Ok | Outcome::None) {
-        let mut parts: Vec<String> = attempt.into_iter().collect();
-        parts.push(if stage.code > 0 {
-            stage.code.to_string()
-        } else {
-            stage.outcome.name().replace('-', " ")
-        });
-        return (parts.join(" · "), theme.error_text);
-    }
-    let kind = view
-        .topology
-        .component(stage.component)
-        .map(|component| component.kind);
-    let state = if stage.is_scheduled_delay {
-        "scheduled delay"
-    } else if !has_ended && stage.started.is_none_or(|started| started > now) {
-        "waiting"
-    } else if !has_ended {
-        "running"
-    } else if kind == Some(ComponentKind::Queue) {
-        "waited"
-    } else if stage.code > 0 {
-        return (format!("reply {}", stage.code), theme.t3);
-    } else {
-        "done"
-    };
-    let words = match attempt {
-        Some(attempt) if !stage.is_scheduled_delay => format!("{attempt} · {state}"),
-        _ => state.to_owned(),
-    };
-    (words, theme.t3)
-}
-
-fn plot(ui: &Ui, view: &View<'_>, row: &Row<'_>, left_middle: egui::Pos2, theme: &Theme) {
-    let painter = ui.painter();
-    let y = left_middle.y;
-    let track = left_middle.x..=left_middle.x + PLOT_WIDTH;
-    painter.hline(track, y, Stroke::new(1.0, theme.line));
-    if !row.place.is_reached() {
-        return;
-    }
-    let stage = row.stage;
-    let now = view.playback.now.0;
-    let x =
-        |at: u64| left_middle.x + (row.gantt.share_at(at.min(now)) * f64::from(PLOT_WIDTH)) as f32;
-    let end = stage.ended.map_or(now, |ended| ended.0);
-    let hatch = faded(theme.waiting_hatch(), 0.85);
-    if stage.is_scheduled_delay {
-        let stay = Rect::from_x_y_ranges(x(stage.arrived.0)..=x(end), y - 5.0..=y + 5.0);
-        marks::draw_hatch(painter, stay, hatch);
-        if row.gantt.is_folded(stage.arrived.0, end) {
-            zigzag(ui, stay, theme);
-        }
-        return;
-    }
-    let started = stage.started.map_or(end, |started| started.0).min(end);
-    let wait = Rect::from_x_y_ranges(x(stage.arrived.0)..=x(started), y - 5.0..=y + 5.0);
-    if wait.width() >= 1.5 {
-        marks::draw_hatch(painter, wait, hatch);
-        let outline = Stroke::new(1.0, theme.waiting_hatch());
-        painter.rect_stroke(wait, CornerRadius::same(2), outline, StrokeKind::Inside);
-    }
-    if stage.started.is_some_and(|started| started.0 <= now) {
-        let is_failed = end <= now && !matches!(stage.outcome, Outcome::Ok | Outcome::None);
-        let flow = if is_failed {
-            Flow::Failed
-        } else if stage.channel == Channel::InApp {
-            Flow::InApp
-        } else {
-            Flow::Email
-        };
-        let left = x(started);
-        let right = x(end).max(left + 3.0);
-        let serve = Rect::from_x_y_ranges(left..=right, y - 6.0..=y + 6.0);
-        painter.rect_filled(serve, 2.0, theme.flow_mark(flow));
-        if is_failed {
-            marks::draw_token_flat(painter, pos2(right + 8.0, y), 4.0, Flow::Failed, theme);
-        }
-    }
-}
-
-fn zigzag(ui: &Ui, rect: Rect, theme: &Theme) {
-    for shift in [-3.0, 2.0] {
-        let x = rect.center().x + shift;
-        let points = (0..5_u8)
-            .map(|step| {
-                let side = if step % 2 == 0 { -2.0 } else { 2.0 };
-                pos2(x + side, rect.top() - 3.0 + 4.0 * f32::from(step))
-            })
-            .collect();
-        let stroke = Stroke::new(1.2, theme.t2);
-        ui.painter().add(Shape::line(points, stroke));
-    }
 }
 
 fn retry_row(ui: &mut Ui, retry: &Retry, theme: &Theme) {
@@ -591,5 +326,13 @@ mod tests {
         assert_eq!(split_times(&[stage], TimeNs(200)), (50, 50));
         assert_eq!(split_times(&[stage, delay], TimeNs(400)), (150, 150));
         assert_eq!(split_times(&[stage, delay], TimeNs(5000)), (550, 150));
+        // A call made inside the service adds nothing.
+        let call = Stage {
+            arrived: TimeNs(200),
+            started: Some(TimeNs(220)),
+            ended: Some(TimeNs(280)),
+            ..stage
+        };
+        assert_eq!(split_times(&[stage, call], TimeNs(5000)), (50, 150));
     }
 }

@@ -4,7 +4,7 @@
 
 use super::axis::Axis;
 use super::{end_of, marks_lane};
-use crate::panels::widgets::area;
+use crate::panels::plots::area;
 use crate::panels::{Align, Ink, format, text, text_within};
 use crate::theme::{Flow, Theme, faded, marks, size, text as face};
 use crate::view::{SelectionView, View};
@@ -63,10 +63,17 @@ pub(super) fn draw_first(ui: &Ui, rect: Rect, axis: &Axis, view: &View<'_>, them
     let bottom = rect.bottom() - 6.0;
     frame(ui, rect, axis, view, theme, bottom);
     let plot = plot_rect(rect);
-    name(ui, rect, rect.center().y + 6.0, "Events", theme);
-    let band = [rect.top() + 22.0, bottom - 2.0];
+    name(ui, rect, rect.top() + 29.0, "Errors", theme);
+    name(
+        ui,
+        rect,
+        f32::midpoint(rect.top() + 37.0, bottom),
+        "Events",
+        theme,
+    );
+    let band = [rect.top() + 37.0, bottom - 2.0];
     events(ui.painter(), plot, band, axis, view, theme);
-    errors(ui.painter(), plot, rect.top() + 28.0, axis, view, theme);
+    errors(ui.painter(), plot, rect.top() + 29.0, axis, view, theme);
     cover_future(ui, plot, [rect.top() + 21.0, bottom], axis, view, theme);
     marks_lane::draw_loop(ui, [rect.top() + 20.0, bottom], axis, view, theme);
     playhead(

@@ -42,6 +42,16 @@ pub(super) fn side_ui(ui: &mut Ui, settings: Settings, theme: &Theme, actions: &
     });
 }
 
+/// The same without a column of its own, for narrow windows.
+pub(super) fn below_ui(ui: &mut Ui, settings: Settings, theme: &Theme, actions: &mut Vec<Action>) {
+    ui.columns(2, |columns| {
+        title(&mut columns[0], "Display", theme);
+        display(&mut columns[0], settings, theme, actions);
+        title(&mut columns[1], "Keyboard", theme);
+        keys_ui(&mut columns[1], 27.0, theme);
+    });
+}
+
 fn title(ui: &mut Ui, words: &str, theme: &Theme) {
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::hover());
     let at = pos2(row.left(), row.top() + 10.0);
