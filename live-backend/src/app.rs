@@ -55,6 +55,8 @@ pub(crate) struct App {
     pub(crate) upstreams: Arc<Upstreams>,
     /// By which servers know their balancer.
     pub(crate) hop_secret: String,
+    /// Where the balancer listens.
+    pub(crate) balancer_authority: String,
     /// Requests and timers; waited for when stopping.
     pub(crate) tracker: TaskTracker,
     /// Timers end early.
@@ -169,6 +171,7 @@ impl Running {
             sockets: Sockets::default(),
             upstreams: Arc::new(upstreams(ports)),
             hop_secret: random_hex::<16>(),
+            balancer_authority: format!("127.0.0.1:{}", ports.balancer),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             is_ready: AtomicBool::new(true),

@@ -4,7 +4,9 @@
 //! Does not belong here: what a setting means (config), what is started (app).
 
 use crate::app::{Running, StartError};
-use crate::config::{Args, Environment, Settings};
+use crate::config::{Args, Environment, Role, Settings};
+use crate::load::{self, LoadArgs, LoadSettings};
+use crate::telemetry::Clock;
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
@@ -48,7 +50,37 @@ pub fn main() -> ExitCode {
             );
         }
     };
-    runtime.block_on(run(settings))
+    match &args.role {
+        Some(Role::Load(args)) => runtime.block_on(run_load(args)),
+        _ => runtime.block_on(run(settings)),
+    }
+}
+
+/// Drives load against a running backend and prints its report as one JSON object.
+async fn run_load(args: &LoadArgs) -> ExitCode {
+    let code = |error: &load::LoadError| {
+        if error.is_bad_input() {
+            BAD_INPUT
+        } else {
+            ENVIRONMENT
+        }
+    };
+    let settings = match LoadSettings::try_from(args) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(code(&error), &error.to_string()),
+    };
+    let report = match load::run(&settings, Clock::start()).await {
+        Ok(report) => report,
+        Err(error) => return refuse(code(&error), &error.to_string()),
+    };
+    let text = serde_json::to_string(&report).expect("numbers and texts always serialize");
+    match print_line(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(
+            ENVIRONMENT,
+            &format!("the report cannot be written: {error}"),
+        ),
+    }
 }
 
 async fn run(settings: Settings) -> ExitCode {
@@ -70,7 +102,7 @@ async fn run(settings: Settings) -> ExitCode {
             Err(error) => return refuse(exit_code(&error), &error.to_string()),
         },
     };
-    if is_ready_printed && let Err(error) = print_ready(&running) {
+    if is_ready_printed && let Err(error) = print_line(&running.ready_line()) {
         tracing::error!(%error, "the ready line cannot be written: {error}");
     }
     signals.stop().await;
@@ -80,9 +112,9 @@ async fn run(settings: Settings) -> ExitCode {
     }
 }
 
-fn print_ready(running: &Running) -> std::io::Result<()> {
+fn print_line(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", running.ready_line())?;
+    writeln!(out, "{line}")?;
     out.flush()
 }
 

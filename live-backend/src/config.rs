@@ -7,7 +7,8 @@ mod sources;
 
 pub(crate) use sources::Environment;
 
-use clap::{Parser, ValueEnum};
+use crate::load::LoadArgs;
+use clap::{Parser, Subcommand};
 use sources::Sources;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,57 +18,84 @@ use std::time::Duration;
 #[command(name = "flowreel-live", version, about)]
 pub(crate) struct Args {
     /// What to run; everything in one process where nothing is named.
-    #[arg(value_enum, default_value_t)]
-    role: Role,
-    /// Which server, with the role `server`.
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
-    index: Option<u8>,
+    #[command(subcommand)]
+    pub(crate) role: Option<Role>,
     /// Where data are kept: embedded, or `mongodb://…`.
-    #[arg(long)]
+    #[arg(long, global = true)]
     store: Option<String>,
     /// Where jobs are kept: embedded, or `redis://…`.
-    #[arg(long)]
+    #[arg(long, global = true)]
     queue: Option<String>,
     /// Who sends mail: embedded, `smtp://HOST:PORT` or `smtps://…`.
-    #[arg(long)]
+    #[arg(long, global = true)]
     smtp: Option<String>,
     /// Topic log: off, embedded or HOST:PORT.
-    #[arg(long)]
+    #[arg(long, global = true)]
     kafka: Option<String>,
     /// Folder for recordings, or `off`.
-    #[arg(long)]
+    #[arg(long, global = true)]
     record: Option<String>,
     /// Folder for the store and the mails.
-    #[arg(long)]
+    #[arg(long, global = true)]
     data: Option<String>,
     /// Settings file (TOML).
-    #[arg(long)]
+    #[arg(long, global = true)]
     config: Option<PathBuf>,
     /// Ports from N on: balancer N, servers N+1 to N+3, gateway N+4; 0 takes any free ones.
-    #[arg(long)]
+    #[arg(long, global = true)]
     port_base: Option<String>,
     /// Prints one JSON line on standard output when every port answers.
-    #[arg(long)]
+    #[arg(long, global = true)]
     print_ready: bool,
     /// Divides the retry delays, for demonstrations and tests.
-    #[arg(long)]
+    #[arg(long, global = true)]
     retry_scale: Option<String>,
 }
 
 /// What one process is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Role {
-    #[default]
+#[derive(Subcommand, Debug)]
+pub(crate) enum Role {
+    /// Every part in one process.
     All,
+    /// The load balancer.
     Balancer,
-    Server,
+    /// One server.
+    Server {
+        /// Which.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
+        index: u8,
+    },
+    /// The worker that sends mail.
     MailWorker,
+    /// The worker that delivers to sockets.
     InAppWorker,
+    /// The real-time gateway.
     Gateway,
+    /// The recorder.
     Recorder,
-    Load,
+    /// Traffic with figures, against a backend that runs already.
+    Load(LoadArgs),
+    /// Check-ins of made-up guests.
     SimulateCheckIns,
+    /// What every part does now.
     Status,
+}
+
+impl Role {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Balancer => "balancer",
+            Self::Server { .. } => "server",
+            Self::MailWorker => "mail-worker",
+            Self::InAppWorker => "in-app-worker",
+            Self::Gateway => "gateway",
+            Self::Recorder => "recorder",
+            Self::Load(_) => "load",
+            Self::SimulateCheckIns => "simulate-check-ins",
+            Self::Status => "status",
+        }
+    }
 }
 
 /// Where the listeners are; 0 is any free port.
@@ -212,21 +240,13 @@ impl Settings {
 }
 
 fn check_role(args: &Args) -> Result<(), ConfigError> {
-    if args.role == Role::All && args.index.is_none() {
-        return Ok(());
+    match &args.role {
+        None | Some(Role::All | Role::Load(_)) => Ok(()),
+        Some(role) => Err(ConfigError(format!(
+            "the role `{}` needs services that this version does not speak to; run `flowreel-live all`, which has every part in one process",
+            role.name()
+        ))),
     }
-    if args.role == Role::All {
-        return Err(ConfigError(
-            "--index belongs to the role `server`; leave it out".to_owned(),
-        ));
-    }
-    let name = args
-        .role
-        .to_possible_value()
-        .map_or_else(String::new, |value| value.get_name().to_owned());
-    Err(ConfigError(format!(
-        "the role `{name}` needs services that this version does not speak to; run `flowreel-live all`, which has every part in one process"
-    )))
 }
 
 /// Refuses parts that are not built, so that nobody believes to run on them.
@@ -438,7 +458,7 @@ mod tests {
                 "MAIL_QUEUE_CONCURRENCY",
             ),
             (vec![], vec![("JWT_SECRET", "short")], "JWT_SECRET"),
-            (vec!["--index", "2"], vec![], "--index"),
+            (vec!["server", "--index", "4"], vec![], "--index"),
         ] {
             let error = read(&args, &environment).unwrap_err();
             assert!(error.contains(named), "{args:?} {environment:?}: {error}");

@@ -8,6 +8,7 @@ mod email;
 mod error;
 mod faults;
 mod gateway;
+mod injection;
 pub mod load;
 mod load_balancer;
 mod middleware;

@@ -15,7 +15,7 @@ use crate::router::class_of;
 use crate::security::random_hex;
 use crate::server::Answer;
 use crate::telemetry::journey::PART_HEADER;
-use crate::telemetry::{Place, Telemetry, Visit};
+use crate::telemetry::{Class, Part, Place, Telemetry, Visit};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -94,7 +94,7 @@ impl Inner {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let class = class_of(request.method(), request.uri().path());
         let visit = class.map(|class| {
-            let part = self.telemetry.begin_request(class, 0);
+            let part = self.begin(&request, class);
             self.telemetry.enter(part, Place::Clients, Place::Balancer)
         });
         let id = visit
@@ -108,6 +108,21 @@ impl Inner {
             response.headers_mut().insert(ID_HEADER, id);
         }
         response
+    }
+
+    /// A new request, or one of our own making whose id is known already.
+    fn begin(&self, request: &Request<Incoming>, class: Class) -> Part {
+        let headers = request.headers();
+        let is_ours = headers.get(HOP_HEADER) == Some(&self.hop_secret);
+        let announced = headers.get(PART_HEADER).filter(|_| is_ours);
+        let part: Option<Part> = announced.and_then(|value| value.to_str().ok()?.parse().ok());
+        match part.filter(|part| part.class == class) {
+            Some(part) => {
+                self.telemetry.begin_simulated(part);
+                part
+            }
+            None => self.telemetry.begin_request(class, 0),
+        }
     }
 
     async fn pass(
@@ -239,5 +254,129 @@ async fn read_body(body: Incoming) -> Result<Bytes, AppError> {
             "request_timeout",
             "the body took too long",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server;
+    use crate::telemetry::topology::{TopologySettings, live_topology};
+    use crate::telemetry::{Clock, Recorder, RecordingSettings};
+    use axum::Router;
+    use axum::routing::any;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+
+    const SETTINGS: TopologySettings = TopologySettings {
+        balancer_port: 0,
+        server_ports: [0; 3],
+        websocket_port: 0,
+        mail_worker_servers: 5,
+        mail_rate_per_s: 5.0,
+        in_app_worker_servers: 10,
+        in_app_rate_per_s: 10.0,
+    };
+
+    struct Running {
+        url: String,
+        upstreams: Arc<Upstreams>,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+        recorder: Recorder,
+    }
+
+    /// A balancer before servers of which only those named answer.
+    async fn start(live: [bool; 3]) -> Running {
+        let recorder = Recorder::start(
+            Clock::start(),
+            live_topology(&SETTINGS),
+            &RecordingSettings::default(),
+        )
+        .unwrap();
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let mut servers = Vec::new();
+        for (place, is_live) in Place::SERVERS.into_iter().zip(live) {
+            let listener = server::bind("test server", 0).await.unwrap();
+            servers.push((place, listener.local_addr().unwrap().to_string()));
+            if is_live {
+                let routes = Router::new().fallback(any(move || async move { place.name() }));
+                tracker.spawn(server::serve(listener, routes, stop.clone()));
+            }
+        }
+        let upstreams = Arc::new(Upstreams::new(servers));
+        let balancer = LoadBalancer::new(
+            Arc::clone(&upstreams),
+            recorder.telemetry(),
+            HeaderValue::from_static("secret"),
+            tracker.clone(),
+            stop.clone(),
+            TaskTracker::new(),
+        );
+        let listener = server::bind("test balancer", 0).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tracker.spawn(server::serve(listener, balancer, stop.clone()));
+        Running {
+            url,
+            upstreams,
+            tracker,
+            stop,
+            recorder,
+        }
+    }
+
+    impl Running {
+        async fn post(&self, path: &str) -> (StatusCode, String) {
+            let client = Client::builder(TokioExecutor::new()).build_http();
+            let request = Request::post(format!("{}{path}", self.url))
+                .body(Body::empty())
+                .unwrap();
+            let response = client.request(request).await.unwrap();
+            let status = response.status();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        }
+
+        /// Stops everything; the answer is how many events contradicted the state.
+        async fn anomalies(self) -> u64 {
+            self.stop.cancel();
+            self.tracker.close();
+            self.tracker.wait().await;
+            let telemetry = self.recorder.telemetry();
+            tokio::task::spawn_blocking(move || self.recorder.finish())
+                .await
+                .unwrap()
+                .unwrap();
+            telemetry.status().recording.anomalies
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn requests_avoid_servers_that_refuse_connections() {
+        let running = start([false, true, false]).await;
+        for _ in 0..6 {
+            let answer = running.post("/api/logins").await;
+            assert_eq!(answer, (StatusCode::OK, "server-2".to_owned()));
+        }
+        let healthy: Vec<bool> = running
+            .upstreams
+            .all()
+            .iter()
+            .map(|one| one.is_healthy())
+            .collect();
+        assert_eq!(healthy, [false, true, false]);
+        assert_eq!(running.anomalies().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn without_servers_the_answer_is_502_and_then_503() {
+        let running = start([false; 3]).await;
+        let (status, body) = running.post("/api/logins").await;
+        assert_eq!(status, StatusCode::BAD_GATEWAY);
+        assert!(body.contains("\"bad_gateway\""), "{body}");
+        let (status, body) = running.post("/api/logins").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("\"no_server\""), "{body}");
+        assert_eq!(running.anomalies().await, 0);
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct RunFailure {
     pub(crate) reason: String,
     /// A later run cannot go better.
     pub(crate) is_lasting: bool,
+    /// The user had no socket; a user who has one by now is told at once.
+    pub(crate) is_offline: bool,
 }
 
 impl Worker {
@@ -88,7 +90,14 @@ impl Worker {
         }
         visit.job_failed(failure.reply_code, &failure.reason, next);
         match step {
-            Step::Rest { via, rest } => self.queues.park(job, via, rest),
+            Step::Rest { via, rest } => {
+                let user = job.user;
+                self.queues.park(job, via, rest);
+                // Whoever came between the run and the rest found nothing to wake.
+                if failure.is_offline && self.sockets.has_user(user) {
+                    self.queues.wake_user(user);
+                }
+            }
             Step::DeadLetter => self.queues.count_dead(),
         }
     }

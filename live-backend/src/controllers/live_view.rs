@@ -8,6 +8,7 @@
 mod control;
 mod reel;
 mod requests;
+mod simulate;
 mod status;
 
 use crate::router::ServerState;
@@ -19,5 +20,6 @@ pub(crate) fn routes() -> Router<ServerState> {
         .route("/api/live-view/status", get(status::show))
         .route("/api/live-view/requests/{id}", get(requests::show))
         .route("/api/live-view/control", post(control::apply))
+        .route("/api/live-view/simulate", post(simulate::start))
         .route("/api/live-view/reel", get(reel::follow))
 }

@@ -59,7 +59,7 @@ fn is_json(request: &Request) -> bool {
 }
 
 impl Fields {
-    fn parse(bytes: &[u8]) -> Result<Self, AppError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, AppError> {
         let value: Value = serde_json::from_slice(bytes).map_err(|error| {
             AppError::bad_request("invalid_json", format!("the body is not JSON: {error}"))
         })?;

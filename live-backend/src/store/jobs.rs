@@ -145,7 +145,8 @@ impl Store {
             connection
                 .prepare_cached(
                     "UPDATE notifications SET status = ?2, delivered_at = coalesce(delivered_at, ?3), \
-                     message_id = coalesce(?4, message_id), socket_id = coalesce(?5, socket_id) WHERE id = ?1",
+                     message_id = coalesce(?4, message_id), socket_id = coalesce(?5, socket_id), \
+                     attempts = max(attempts, ?6) WHERE id = ?1",
                 )?
                 .execute(params![
                     run.notification,
@@ -153,6 +154,7 @@ impl Store {
                     now.to_stored(),
                     message_id,
                     socket_id,
+                    run.attempt,
                 ])?;
             append(connection, &run, "delivered", now)?;
             delete_job(connection, run.job)
@@ -179,7 +181,7 @@ impl Store {
                     due_at.to_stored(),
                     run.attempt.saturating_add(1)
                 ])?;
-            set_status(connection, &run.notification, InAppStatus::Pending.name())?;
+            set_status(connection, &run, InAppStatus::Pending.name())?;
             append(connection, &run, "failed", now)
         })
         .await
@@ -193,7 +195,7 @@ impl Store {
                     "UPDATE jobs SET state = 'dead', station = 'dlq', due_at = NULL WHERE id = ?1",
                 )?
                 .execute([run.job])?;
-            set_status(connection, &run.notification, InAppStatus::Failed.name())?;
+            set_status(connection, &run, InAppStatus::Failed.name())?;
             append(connection, &run, "failed", now)
         })
         .await
@@ -202,7 +204,7 @@ impl Store {
     /// The notification is past its time; its job is gone.
     pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         self.write(move |connection| {
-            set_status(connection, &run.notification, InAppStatus::Expired.name())?;
+            set_status(connection, &run, InAppStatus::Expired.name())?;
             append(connection, &run, "expired", now)?;
             delete_job(connection, run.job)
         })
@@ -273,12 +275,13 @@ fn append(
     append_history(connection, &run.notification, &entry)
 }
 
-fn set_status(connection: &Connection, notification: &str, status: &str) -> Result<(), StoreError> {
+fn set_status(connection: &Connection, run: &RunEnd, status: &str) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "UPDATE notifications SET status = ?2 WHERE id = ?1 AND status <> 'delivered'",
+            "UPDATE notifications SET status = ?2, attempts = max(attempts, ?3) \
+             WHERE id = ?1 AND status <> 'delivered'",
         )?
-        .execute(params![notification, status])?;
+        .execute(params![run.notification, status, run.attempt])?;
     Ok(())
 }
 

@@ -23,6 +23,12 @@ impl Telemetry {
         part
     }
 
+    /// A request whose id was handed out before, made on purpose, begins at the clients.
+    pub fn begin_simulated(&self, part: Part) {
+        let begun = part.event(EventKind::RequestBegun, Place::Clients);
+        self.emit_with_detail(begun, Detail::of("simulated", "true"));
+    }
+
     /// A job that an earlier process accepted is taken over at `queue`: a request of its own in this run,
     /// because the earlier run's ids mean nothing in this reel. Emits its begin and its place in the queue.
     #[must_use]

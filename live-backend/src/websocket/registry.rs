@@ -42,6 +42,7 @@ struct Unconfirmed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeliveryFault {
     Offline,
+    Unwritable,
     Unconfirmed,
     Injected,
 }
@@ -50,6 +51,7 @@ impl DeliveryFault {
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Offline => "the user has no socket",
+            Self::Unwritable => "the user's sockets take nothing now",
             Self::Unconfirmed => "no confirmation within 5 s",
             Self::Injected => "refused by an injected fault",
         }
@@ -114,10 +116,15 @@ impl Sockets {
             confirmed,
         };
         if sending.socket_count == 0 {
-            Err(DeliveryFault::Offline)
+            Err(DeliveryFault::Unwritable)
         } else {
             Ok(sending)
         }
+    }
+
+    /// Whether the user has a socket.
+    pub(crate) fn has_user(&self, user: UserId) -> bool {
+        self.users().contains_key(&user)
     }
 
     /// The user's client has it; false where nothing waits for that confirmation.

@@ -41,19 +41,16 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
     if notification.is_delivered {
         return complete(worker, &job, visit, None).await;
     }
-    let begun = worker.run_end(&job, None, String::new());
-    if let Err(error) = worker.store.run_began(begun, worker.now()).await {
-        worker
-            .fail(job, visit, failure(&error.to_string(), false))
-            .await;
-        return false;
-    }
     match deliver(worker, &job, &visit, &notification).await {
         Ok(socket_id) => complete(worker, &job, visit, Some(socket_id)).await,
         Err(fault) => {
-            worker
-                .fail(job, visit, failure(fault.reason(), false))
-                .await;
+            let is_offline = fault == DeliveryFault::Offline;
+            let failure = failure(fault.reason(), false);
+            let failure = RunFailure {
+                is_offline,
+                ..failure
+            };
+            worker.fail(job, visit, failure).await;
             false
         }
     }
@@ -131,5 +128,6 @@ fn failure(reason: &str, is_lasting: bool) -> RunFailure {
         reply_code: 0,
         reason: reason.to_owned(),
         is_lasting,
+        is_offline: false,
     }
 }

@@ -45,6 +45,7 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
                 reply_code: failure.reply_code,
                 reason: failure.reason,
                 is_lasting: failure.is_lasting,
+                is_offline: false,
             };
             worker.fail(job, visit, failure).await;
             false
@@ -62,6 +63,7 @@ async fn begin(worker: &Worker, job: &Job) -> Result<Notification, RunFailure> {
         reply_code: 0,
         reason: "the notification or its recipient is gone".to_owned(),
         is_lasting: true,
+        is_offline: false,
     })?;
     let begun = worker.run_end(job, None, String::new());
     worker
@@ -98,5 +100,6 @@ fn passing(error: StoreError) -> RunFailure {
         reply_code: 0,
         reason: error.to_string(),
         is_lasting: false,
+        is_offline: false,
     }
 }
