@@ -482,4 +482,45 @@ mod tests {
         low.detail = DetailId(1);
         check(&[high, low, high]);
     }
+
+    /// The example of docs/reel-format.md, as 16 bytes a line.
+    fn worked_example() -> Vec<String> {
+        let begun = StageEvent {
+            request: RequestId(7),
+            value: 51,
+            ..StageEvent::new(
+                TimeNs(1_000_000_000),
+                EventKind::RequestBegun,
+                ComponentId(0),
+            )
+        };
+        let arrived = StageEvent {
+            seq: 1,
+            peer: ComponentId(0),
+            value: 0,
+            t_ns: TimeNs(1_000_000_300),
+            kind: EventKind::Arrived,
+            component: ComponentId(1),
+            ..begun
+        };
+        let mut bytes = Vec::new();
+        BatchEncoder::new()
+            .unwrap()
+            .encode(&[begun, arrived], &mut bytes)
+            .unwrap();
+        let hex = |chunk: &[u8]| -> Vec<String> {
+            chunk.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        bytes.chunks(16).map(|chunk| hex(chunk).join(" ")).collect()
+    }
+
+    #[test]
+    fn the_specification_shows_the_bytes_that_are_written() {
+        let specification = include_str!("../../../docs/reel-format.md");
+        let missing: Vec<String> = worked_example()
+            .into_iter()
+            .filter(|line| !specification.contains(line))
+            .collect();
+        assert_eq!(missing, [""; 0]);
+    }
 }

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use std::io;
 
 /// Payloads shorter than this are stored as they are.
-const COMPRESS_BYTES_MIN: usize = 64;
+const COMPRESS_BYTES_MIN: usize = 128;
 
 /// Puts blocks together; its buffers are reused.
 pub(super) struct BlockEncoder {

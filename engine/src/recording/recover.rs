@@ -209,6 +209,11 @@ impl<W: Write> Saving<'_, W> {
                     self.gap(reference.first, TimeNs(reference.first_t_ns))?;
                 }
                 self.damage = None;
+                let named = self.events.iter().map(|event| event.detail.0).max();
+                let is_named_in_vain = named.is_some_and(|id| u64::from(id) > self.details);
+                if is_named_in_vain && self.result.gaps.is_empty() {
+                    self.gap_of_details()?;
+                }
                 self.fold.apply(&self.events);
                 true
             }
