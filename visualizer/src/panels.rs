@@ -32,3 +32,6 @@ use crate::view::View;
 pub fn theme_of(view: &View<'_>) -> &'static Theme {
     crate::theme::theme(view.settings.theme, view.settings.palette)
 }
+
+#[cfg(test)]
+mod tests;

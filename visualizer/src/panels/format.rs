@@ -77,7 +77,9 @@ pub fn duration_exact(ns: u64) -> String {
 /// A duration in seconds as number and unit: `("182", "ms")`, `("1.24", "s")`.
 #[must_use]
 pub fn seconds_parts(seconds: f64) -> (String, &'static str) {
-    if seconds < 0.0095 {
+    if seconds <= 0.0 {
+        ("0".to_owned(), "ms")
+    } else if seconds < 0.0095 {
         (format!("{:.1}", seconds * 1e3), "ms")
     } else if seconds < 0.9995 {
         (format!("{:.0}", seconds * 1e3), "ms")

@@ -129,11 +129,11 @@ fn load_bar(ui: &mut Ui, kind: ComponentKind, share: f32, theme: &Theme) {
     }
 }
 
-fn facts(
+fn facts<'a>(
     component: &Component,
     numbers: &ComponentNumbers,
-    view: &View<'_>,
-) -> Vec<(&'static str, String)> {
+    view: &View<'a>,
+) -> Vec<(&'a str, String)> {
     let rate = ("Completed", format::per_second(numbers.rate_per_s));
     let arriving = ("Arriving", format::per_second(numbers.arrival_rate_per_s));
     let service = ("Mean service", format::seconds(numbers.service_mean_s));
@@ -148,10 +148,13 @@ fn facts(
         ComponentKind::Balancer => {
             let mut rows = vec![arriving, p95, errors];
             rows.extend(numbers.shares.iter().map(|(target, share)| {
-                let name = view.topology.component_name(*target);
+                let name = view
+                    .topology
+                    .component(*target)
+                    .map_or("-", |component| component.label.as_str());
                 (
-                    "Share",
-                    format!("{name} {}", format::percent_sign(Some(*share))),
+                    name,
+                    format!("{} of picks", format::percent_sign(Some(*share))),
                 )
             }));
             rows
