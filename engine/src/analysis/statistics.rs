@@ -3,8 +3,9 @@
 //! Belongs here: watching a run, cutting its warm-up, joining batches until they are independent.
 //! Does not belong here: the answer's shape (answer), replications (replicate).
 //!
-//! A run of unknown length is watched in batches that double their width whenever there are too many,
-//! so memory stays bounded and nothing need be known beforehand.
+//! A run of fixed length falls into batches of equal time, one of a fixed number of requests into
+//! batches of equally many finished ones; those begin and end with a request, so that a regular
+//! process is measured over whole cycles.
 
 use super::batch::{Batch, StationBatch};
 use super::warmup::Series;
@@ -14,9 +15,9 @@ use crate::model::id::{ClassId, ComponentId, PathId};
 use crate::model::time::TimeNs;
 use crate::scenario::valid::{Scenario, Stop, Warmup};
 
-/// Batches of a run whose length is known, and of one whose length is not, before they are joined.
+/// Batches of a run before they are joined; fewer where many stations need many histograms.
 const BATCHES: u64 = 32;
-const BATCHES_MAX: usize = 64;
+const BATCHES_OF_MANY: u64 = 16;
 /// Fewer groups than this give no interval.
 const GROUPS_MIN: usize = 5;
 /// Lag-one correlation of neighbouring groups above which they are joined.
@@ -30,6 +31,12 @@ pub(super) struct RequestCounts {
     pub(super) failed: u64,
     pub(super) rejected: u64,
     pub(super) abandoned: u64,
+}
+
+impl RequestCounts {
+    const fn finished(self) -> u64 {
+        self.completed + self.failed + self.rejected + self.abandoned
+    }
 }
 
 /// What happened at a station, over the whole run.
@@ -61,12 +68,16 @@ impl Level {
 #[derive(Clone, Debug)]
 pub struct Statistics {
     bits: u32,
-    batches_max: usize,
     warmup: Warmup,
-    width_ns: u64,
-    /// Start of the batch under way is before the end of a fixed warm-up.
+    stop: Stop,
+    batches: u64,
+    /// Before the end of a fixed warm-up, or the first finished request.
     is_warming: bool,
+    /// The batch under way ends at this time, or when so many more requests have finished.
     batch_end_ns: u64,
+    batch_requests: u64,
+    /// Length of every batch after the warm-up, in ns or requests; 0 until it is known.
+    width: u64,
     now: Batch,
     closed: Vec<Batch>,
     series: Series,
@@ -98,45 +109,66 @@ impl Statistics {
     pub fn new(scenario: &Scenario) -> Self {
         let components = scenario.topology.components.len();
         // Many stations mean many histograms: they get coarser, and batches fewer.
-        let (bits, batches_max) = match components {
-            0..=64 => (9, BATCHES_MAX),
-            65..=512 => (7, BATCHES_MAX / 2),
-            _ => (5, 20),
+        let (bits, batches) = match components {
+            0..=64 => (9, BATCHES),
+            65..=512 => (7, BATCHES),
+            _ => (5, BATCHES_OF_MANY),
         };
-        let warmup_ns = match scenario.warmup {
-            Warmup::Auto => 0,
-            Warmup::Fixed(ns) => ns,
+        let bin_ns = match scenario.stop {
+            Stop::Duration(end) => end / 1000,
+            Stop::Requests(_) => 100,
         };
-        let (width_ns, bin_ns) = match scenario.stop {
-            Stop::Duration(end) => (
-                end.saturating_sub(warmup_ns)
-                    .div_ceil(BATCHES.min(batches_max as u64))
-                    .max(1),
-                end / 1000,
-            ),
-            Stop::Requests(_) => (1000, 100),
-        };
-        let is_warming = warmup_ns > 0;
-        Self {
+        let mut this = Self {
             bits,
-            batches_max,
             warmup: scenario.warmup,
-            width_ns,
-            is_warming,
-            batch_end_ns: if is_warming { warmup_ns } else { width_ns },
+            stop: scenario.stop,
+            batches,
+            is_warming: true,
+            batch_end_ns: u64::MAX,
+            batch_requests: u64::MAX,
+            width: 0,
             now: Batch::new(
                 bits,
                 scenario.classes().len(),
                 scenario.paths().len(),
                 components,
             ),
-            closed: Vec::with_capacity(batches_max),
+            closed: Vec::with_capacity(64),
             series: Series::new(bin_ns),
             in_system: Level::default(),
             waiting: vec![Level::default(); components],
             in_service: vec![Level::default(); components],
             requests: RequestCounts::default(),
             counts: vec![StationCounts::default(); components],
+        };
+        match (scenario.warmup, scenario.stop) {
+            (Warmup::Fixed(ns), _) if ns > 0 => this.batch_end_ns = ns,
+            (_, Stop::Duration(_)) => {
+                this.is_warming = false;
+                this.plan_batch(0);
+            }
+            (_, Stop::Requests(_)) => this.batch_requests = 1,
+        }
+        this
+    }
+
+    /// Sets the end of the batch that begins now.
+    fn plan_batch(&mut self, now_ns: u64) {
+        let done = self.requests.finished();
+        match self.stop {
+            Stop::Duration(end) => {
+                if self.width == 0 {
+                    self.width = end.saturating_sub(now_ns).div_ceil(self.batches).max(1);
+                }
+                self.batch_end_ns = now_ns.saturating_add(self.width);
+            }
+            Stop::Requests(count) => {
+                if self.width == 0 {
+                    self.width = count.saturating_sub(done).div_ceil(self.batches).max(1);
+                }
+                self.batch_end_ns = u64::MAX;
+                self.batch_requests = self.width;
+            }
         }
     }
 
@@ -166,11 +198,7 @@ impl Statistics {
         } else {
             self.closed.push(done);
         }
-        if self.closed.len() == self.batches_max {
-            self.closed = pairs(&self.closed);
-            self.width_ns = self.width_ns.saturating_mul(2);
-        }
-        self.batch_end_ns = end_ns.saturating_add(self.width_ns);
+        self.plan_batch(end_ns);
     }
 
     fn settle_all(&mut self, now_ns: u64) {
@@ -240,7 +268,10 @@ impl Statistics {
         for batch in groups.iter().chain([&last]) {
             total.absorb(batch);
         }
-        if length_ns >= self.width_ns - self.width_ns / 20 {
+        let typical_ns = groups
+            .last()
+            .map_or(0, |batch| batch.end_ns - batch.start_ns);
+        if length_ns > 0 && length_ns >= typical_ns - typical_ns / 20 {
             groups.push(last);
         }
         while groups.len() >= 4 * GROUPS_MIN && correlation(&groups) > CORRELATION_MAX {
@@ -328,6 +359,10 @@ impl Sink for Statistics {
             Outcome::None | Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled => {
                 self.requests.failed += 1;
             }
+        }
+        self.batch_requests -= 1;
+        if self.batch_requests == 0 {
+            self.close(now.0);
         }
     }
 

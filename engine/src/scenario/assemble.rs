@@ -38,6 +38,15 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
         .unwrap_or(1);
     let stop = stop(&mut fields, problems);
     let warmup = warmup(&mut fields, problems);
+    if let (Some(Stop::Duration(end)), Some(Warmup::Fixed(cut))) = (stop, warmup)
+        && cut >= end
+    {
+        problems.add_with_hint(
+            fields.place,
+            "`warmup` is not shorter than `duration`",
+            "leave time to measure after it",
+        );
+    }
 
     let class_tables = tables(&mut fields, "class", problems);
     let source_tables = tables(&mut fields, "source", problems);
@@ -308,13 +317,12 @@ fn open<'a>(
     if before.len() > LIST_LENGTH_MAX || !id_is_valid(id, node.place, problems) {
         return None;
     }
-    let kind = fields
-        .take("kind")
-        .map_or(
-            Some(if key == "source" { "clients" } else { "server" }),
-            |node| fields::text(node, "kind", problems),
-        )
-        .and_then(|name| kind_named(name, node.place, problems));
+    let kind = match fields.take("kind") {
+        None if key == "source" => Some(ComponentKind::Clients),
+        None => Some(ComponentKind::Server),
+        Some(node) => fields::text(node, "kind", problems)
+            .and_then(|name| kind_named(name, node.place, problems)),
+    };
     let label = fields
         .take("label")
         .and_then(|node| fields::text(node, "label", problems))

@@ -5,3 +5,6 @@ mod import;
 mod kernel;
 mod reel;
 mod replay;
+mod scenario;
+mod simulate;
+mod theory;

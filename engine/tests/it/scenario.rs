@@ -1,0 +1,415 @@
+//! Scenario files: what is accepted, and what is said about the rest.
+
+use flowreel_engine::scenario::load;
+
+const GOOD: &str = r#"schema = 1
+name = "small"
+requests = 100
+
+[[class]]
+id = "signup"
+
+[[class]]
+id = "login"
+
+[[source]]
+id = "clients"
+arrivals = { process = "poisson", rate_per_s = 1.0 }
+mix = { signup = 0.3, login = 0.7 }
+users = 10
+to = "server"
+
+[[station]]
+id = "server"
+service = { dist = "exponential", mean_s = 0.5 }
+next = "done"
+"#;
+
+const LAW: &str = "{ dist = \"exponential\", mean_s = 0.5 }";
+
+/// What is replaced in the good scenario, by what; where the problem lies and words of its sentence.
+const WRONG: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "users = 10",
+        "user = 10",
+        "15:1",
+        &["unknown key `user` in source `clients`", "`users`"],
+    ),
+    (
+        "service =",
+        "sevice =",
+        "20:1",
+        &["unknown key `sevice`", "did you mean `service`?"],
+    ),
+    (
+        "requests = 100",
+        "request = 100",
+        "3:1",
+        &["unknown key `request`", "`requests`"],
+    ),
+    (
+        "mean_s = 0.5",
+        "mean = 0.5",
+        "20:35",
+        &["unknown key `mean`", "`mean_s`"],
+    ),
+    (
+        "mean_s = 0.5",
+        "mean_s = -0.5",
+        "20:44",
+        &["`mean_s` is -0.5", "above 0"],
+    ),
+    (
+        "mean_s = 0.5",
+        "mean_s = nan",
+        "20:44",
+        &["`mean_s` is NaN"],
+    ),
+    (
+        "mean_s = 0.5",
+        "mean_s = inf",
+        "20:44",
+        &["`mean_s` is inf"],
+    ),
+    (
+        "mean_s = 0.5",
+        "mean_s = 1e30",
+        "20:44",
+        &["longer than 292 years"],
+    ),
+    (
+        "mean_s = 0.5",
+        "mean_s = \"fast\"",
+        "20:44",
+        &["a text", "write a number"],
+    ),
+    (
+        "rate_per_s = 1.0",
+        "rate_per_s = 0",
+        "13:48",
+        &["`rate_per_s` is 0"],
+    ),
+    (
+        "\"poisson\"",
+        "\"poison\"",
+        "13:24",
+        &["no arrival process", "`poisson`"],
+    ),
+    (
+        "\"poisson\"",
+        "\"mmpp\"",
+        "13:24",
+        &["not yet supported", "mmpp"],
+    ),
+    (
+        "signup = 0.3",
+        "singup = 0.3",
+        "14:9",
+        &["no class is named `singup`", "`signup`"],
+    ),
+    (
+        "signup = 0.3, login = 0.7",
+        "signup = 0, login = 0",
+        "14:7",
+        &["add up to 0"],
+    ),
+    (
+        "to = \"server\"",
+        "to = \"sever\"",
+        "16:6",
+        &["no station is named `sever`", "`server`"],
+    ),
+    (
+        "to = \"server\"",
+        "to = \"clients\"",
+        "16:6",
+        &["is a source"],
+    ),
+    (
+        "next = \"done\"",
+        "next = \"clients\"",
+        "21:8",
+        &["is a source"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { probability = [ { to = \"done\", p = 0.5 }, { to = \"failed\", p = 0.4 } ] }",
+        "21:24",
+        &["add up to 0.9", "add up to 1"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { choose = \"stiky\", among = [\"server\"] }",
+        "21:19",
+        &["`sticky`"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { choose = \"random\", among = [] }",
+        "21:37",
+        &["`among` is empty"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { hedge = [\"server\"], after_s = 1.0 }",
+        "21:8",
+        &["not yet supported", "hedge"],
+    ),
+    ("next = \"done\"", "next = {}", "21:8", &["is empty"]),
+    (
+        "next = \"done\"",
+        "next = 7",
+        "21:8",
+        &["`next` is a whole number"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { by_class = { signup = \"done\" } }",
+        "21:21",
+        &["nothing about `login`"],
+    ),
+    (
+        "next = \"done\"",
+        "discipline = \"srpt\"",
+        "21:14",
+        &["not yet supported", "srpt"],
+    ),
+    (
+        "next = \"done\"",
+        "discipline = \"fifo2\"",
+        "21:14",
+        &["no discipline", "`fifo`"],
+    ),
+    (
+        "next = \"done\"",
+        "timeout_s = 3.0",
+        "21:1",
+        &["not yet supported", "timeout_s"],
+    ),
+    (
+        "next = \"done\"",
+        "capacity = 0",
+        "21:12",
+        &["`capacity` is 0"],
+    ),
+    (
+        "next = \"done\"",
+        "servers = 1.5",
+        "21:11",
+        &["`servers` is 1.5", "whole number"],
+    ),
+    (
+        "next = \"done\"",
+        "servers = \"many\"",
+        "21:11",
+        &["infinite"],
+    ),
+    (
+        "next = \"done\"",
+        "calls = \"server\"",
+        "18:1",
+        &["calls of `server` lead around in a circle"],
+    ),
+    (
+        "next = \"done\"",
+        "capacity = 3\non_full = \"server\"",
+        "1:1",
+        &["circle", "`server`"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { retry = [ { delay_s = 1.0, via = \"server\" } ], then = \"failed\" }",
+        "21:43",
+        &["does not park"],
+    ),
+    (
+        "name = \"small\"",
+        "name = \"Two Words\"",
+        "2:8",
+        &["is no id"],
+    ),
+    (
+        "requests = 100",
+        "requests = 0",
+        "3:12",
+        &["`requests` is 0"],
+    ),
+    (
+        "requests = 100",
+        "requests = 99999999999999999999",
+        "3:12",
+        &["too large"],
+    ),
+    (
+        "requests = 100",
+        "duration = \"soon\"",
+        "3:12",
+        &["`soon` is not a duration"],
+    ),
+    (
+        "requests = 100",
+        "requests = 100\nduration = \"1m\"",
+        "3:12",
+        &["two ends"],
+    ),
+    ("requests = 100\n", "", "1:1", &["no end"]),
+    ("schema = 1", "schema = 2", "1:10", &["`schema` is not 1"]),
+    ("schema = 1\n", "", "1:1", &["has no `schema`"]),
+    (
+        "id = \"server\"",
+        "id = \"clients\"",
+        "18:1",
+        &["two components are named `clients`"],
+    ),
+    (
+        "id = \"server\"",
+        "id = \"server\"\nkind = \"sever\"",
+        "20:8",
+        &["no kind", "`server`"],
+    ),
+    (
+        LAW,
+        "{ dist = \"exponental\", mean_s = 0.5 }",
+        "20:20",
+        &["`exponential`"],
+    ),
+    (
+        LAW,
+        "{ dist = \"uniform\", low_s = 2.0, high_s = 1.0 }",
+        "20:11",
+        &["not below"],
+    ),
+    (
+        LAW,
+        "{ dist = \"discrete\", values_s = [1.0], p = [0.5, 0.5] }",
+        "20:54",
+        &["2 numbers"],
+    ),
+    (
+        LAW,
+        "{ dist = \"empirical\", file = \"x\" }",
+        "20:20",
+        &["not yet supported"],
+    ),
+    (LAW, "0.5", "20:11", &["write a table"]),
+];
+
+/// The scenario with one text in it replaced is refused at this place with these words.
+fn check(from: &str, to: &str, place: &str, words: &[&str]) -> Result<(), String> {
+    assert!(GOOD.contains(from), "{from} is in the good scenario");
+    check_text(&GOOD.replacen(from, to, 1), &[], place, words)
+}
+
+fn check_text(text: &str, overrides: &[String], place: &str, words: &[&str]) -> Result<(), String> {
+    let error = load(text, overrides).expect_err("refused");
+    let said: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
+    let hit = said.iter().any(|line| {
+        line.starts_with(&format!("{place}: ")) && words.iter().all(|word| line.contains(word))
+    });
+    let is_short = said
+        .iter()
+        .all(|line| !line.contains('\n') && line.len() < 500);
+    if hit && is_short {
+        return Ok(());
+    }
+    Err(format!("no problem at {place} with {words:?} in {said:#?}"))
+}
+
+#[test]
+fn the_good_scenario_is_accepted() {
+    let scenario = load(GOOD, &[]).expect("valid");
+    assert_eq!(scenario.topology.components.len(), 2);
+    assert_eq!(scenario.topology.edges.len(), 1);
+    assert_eq!(scenario.classes().len(), 2);
+}
+
+#[test]
+fn every_wrong_value_is_named_with_its_place_and_what_to_do() {
+    let wrong: Vec<String> = WRONG
+        .iter()
+        .filter_map(|(from, to, place, words)| check(from, to, place, words).err())
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn all_problems_are_listed_in_the_order_of_their_places() {
+    let text = GOOD
+        .replace("requests = 100", "requests = -1")
+        .replace("rate_per_s = 1.0", "rate_per_s = nan")
+        .replace("next = \"done\"", "nxt = \"done\"");
+    let error = load(&text, &[]).expect_err("refused");
+    let lines: Vec<_> = error.problems.iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [Some(3), Some(13), Some(21)]);
+}
+
+#[test]
+fn text_that_is_no_scenario_is_refused_in_a_sentence() {
+    let deep_list = format!("schema = 1\nname = \"x\"\nseed = {}", "[".repeat(500_000));
+    let deep_table = format!("schema = 1\nx = {}", "{ a = ".repeat(200_000));
+    let garbage: String = (0..1_000_000_u32)
+        .map(|step| {
+            char::from(u8::try_from(33 + step.wrapping_mul(2_654_435_761) % 94).unwrap_or(b'x'))
+        })
+        .collect();
+    for text in [
+        "",
+        "   \n",
+        "schema",
+        "schema = ",
+        "[[station]",
+        "\u{0}\u{1}",
+        &deep_list,
+        &deep_table,
+        &garbage,
+    ] {
+        let error = load(text, &[]).expect_err("refused");
+        assert!(!error.problems.is_empty() && error.problems.len() <= 100);
+        for problem in &error.problems {
+            assert!(problem.to_string().len() < 500 && problem.line.is_some());
+        }
+    }
+    assert_eq!(check_text("", &[], "1:1", &["empty"]), Ok(()));
+}
+
+#[test]
+fn overrides_reach_every_value_and_are_named_when_wrong() {
+    let set = |text: &str| vec![text.to_owned()];
+    let changed = load(GOOD, &set("station.server.service.mean_s=0.25")).expect("valid");
+    assert!((changed.stations[0].service[0].mean_s() - 0.25).abs() < 1e-12);
+    let shorter = load(GOOD, &set("duration=5m")).expect("valid");
+    assert_eq!(
+        shorter.stop,
+        flowreel_engine::scenario::valid::Stop::Duration(300_000_000_000)
+    );
+    let whole = load(
+        GOOD,
+        &set("station.server.service={ dist = \"deterministic\", mean_s = 1 }"),
+    );
+    assert!(whole.is_ok());
+    for (text, words) in [
+        ("station.sever.servers=2", "nothing is named `sever`"),
+        ("station.server.servres=2", "did you mean `servers`?"),
+        ("station.server.servers=0", "`servers` is 0"),
+        ("station.server.servers", "needs `=`"),
+        ("station..servers=1", "is not a path"),
+        ("station.server.service.mean_s=", "a text"),
+        ("name.x=1", "nothing is named `x`"),
+    ] {
+        let place = format!("--set {text}");
+        assert_eq!(check_text(GOOD, &set(text), &place, &[words]), Ok(()));
+    }
+}
+
+#[test]
+fn every_scenario_that_ships_is_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder ships") {
+        let path = entry.expect("readable").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        load(&text, &[]).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        count += 1;
+    }
+    assert!(count > 0);
+}

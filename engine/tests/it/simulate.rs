@@ -1,0 +1,321 @@
+//! `flowreel check` and `flowreel simulate` as programs: answers, exit codes, reels.
+
+use flowreel_engine::analysis::{Answer, replicate};
+use flowreel_engine::kernel::{EventSink, run};
+use flowreel_engine::model::event::StageEvent;
+use flowreel_engine::model::state::SystemState;
+use flowreel_engine::recording::ReelReader;
+use flowreel_engine::scenario::load;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const NOTIFICATION: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../scenarios/notification.toml"
+);
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).expect("one JSON object")
+    }
+}
+
+fn flowreel(arguments: &[&str]) -> Said {
+    let output = Command::new(env!("CARGO_BIN_EXE_flowreel"))
+        .args(arguments)
+        .output()
+        .expect("the program starts");
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("simulate-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&path).expect("a folder");
+    path
+}
+
+#[test]
+fn one_seed_is_one_hash_whoever_watches() {
+    let reel = folder("hash").join("r.reel");
+    let reel_name = reel.to_str().expect("text");
+    let base = ["simulate", NOTIFICATION, "--seed", "7", "--json"];
+    let plain = flowreel(&base).json();
+    let hash = plain["run_hash"].as_str().expect("a hash").to_owned();
+    // Reason for a fixed hash: reels recorded by one build must be simulated again by the next. A change
+    // of scenario, kernel or draws moves it, and belongs in a commit of its own that says why.
+    assert_eq!(hash, "145154da572fc43724cb9037195ba54a");
+    assert_eq!(flowreel(&base).json()["run_hash"], hash.as_str());
+    let recorded = flowreel(&[&base[..], &["--out", reel_name]].concat());
+    assert_eq!(
+        (recorded.code, recorded.json()["run_hash"].as_str()),
+        (Some(0), Some(hash.as_str()))
+    );
+    let other = flowreel(&["simulate", NOTIFICATION, "--seed", "8", "--json"]).json();
+    assert_ne!(other["run_hash"], hash.as_str());
+    let reader = ReelReader::open(&reel).expect("a reel");
+    assert!(
+        reader.next_seq() > 0 && reader.next_seq() == plain["events"].as_u64().expect("a count")
+    );
+    let embedded = reader.meta().scenario.clone().expect("a scenario");
+    let again = load(&embedded.text, &embedded.settings).expect("valid");
+    let report = run(&again, embedded.seed, &mut ()).expect("the run ends");
+    assert_eq!(report.run_hash.to_string(), hash);
+}
+
+#[test]
+fn replications_say_the_same_on_any_number_of_threads() {
+    let base = [
+        "simulate",
+        NOTIFICATION,
+        "--duration",
+        "1m",
+        "--replications",
+        "5",
+        "--json",
+    ];
+    let answers: Vec<Value> = ["1", "2", "5"]
+        .iter()
+        .map(|threads| {
+            let mut answer = flowreel(&[&base[..], &["--threads", threads]].concat()).json();
+            for clocked in ["wall_s", "events_per_s"] {
+                answer[clocked].take();
+            }
+            answer
+        })
+        .collect();
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
+    assert!(answers[0]["system"]["sojourn_s"]["p99"]["ci"][1].is_f64());
+}
+
+#[test]
+fn the_answer_has_the_shape_of_the_contract() {
+    let answer = flowreel(&["simulate", NOTIFICATION, "--seed", "7", "--json"]).json();
+    for path in [
+        "events",
+        "wall_s",
+        "events_per_s",
+        "virtual_duration_s",
+        "warmup_s",
+        "requests.started",
+        "requests.completed",
+        "requests.failed",
+        "requests.rejected",
+        "requests.abandoned",
+        "requests.in_flight",
+        "system.sojourn_s.mean.value",
+        "system.sojourn_s.max",
+        "system.sojourn_s.count",
+        "system.in_system.value",
+        "system.throughput_per_s.value",
+        "paths.email.sojourn_s.p90.value",
+        "paths.in-app.throughput_per_s.value",
+        "classes.login.sojourn_s.mean.value",
+        "stations.server-1.arrivals",
+        "stations.server-1.utilization.value",
+        "stations.server-1.waiting_s.p99.value",
+        "stations.server-1.p_wait.value",
+        "stations.server-1.p_reject.value",
+        "stations.mail.in_waiting.value",
+        "stations.mail-worker.service_s.mean.value",
+        "stations.smtp.failed",
+        "stations.retry-1.in_station.value",
+        "slos.0.value",
+        "slos.0.limit",
+    ] {
+        let found = path
+            .split('.')
+            .fold(&answer, |here, key| match key.parse::<usize>() {
+                Ok(index) => &here[index],
+                Err(_) => &here[key],
+            });
+        assert!(found.is_number(), "{path} is {found}");
+    }
+    assert_eq!(answer["schema"], "flowreel.simulate/1");
+    assert_eq!(answer["slos"][0]["holds"], true);
+    let requests = |key: &str| answer["requests"][key].as_u64().expect("a count");
+    let ended =
+        requests("completed") + requests("failed") + requests("rejected") + requests("abandoned");
+    assert_eq!(requests("started"), ended + requests("in_flight"));
+}
+
+#[test]
+fn statistics_and_the_reducer_agree_on_every_count_and_level() {
+    let text = std::fs::read_to_string(NOTIFICATION).expect("text");
+    let scenario = load(&text, &["warmup=0".to_owned()]).expect("valid");
+    let mut state = SystemState::new(&scenario.topology);
+    let report = run(
+        &scenario,
+        3,
+        &mut EventSink(|event: &StageEvent| state.apply(event)),
+    )
+    .expect("the run ends");
+    let runs = replicate(&scenario, 3, 1, 1).expect("the run ends");
+    let answer = serde_json::to_value(Answer::new(&scenario, 3, &runs)).expect("JSON");
+    let near = |a: Option<f64>, b: Option<f64>, what: &str| match (a, b) {
+        (Some(a), Some(b)) => assert!((a - b).abs() <= 1e-9 * b.abs(), "{what}: {a} and {b}"),
+        (a, b) => assert_eq!(a, b, "{what}"),
+    };
+    for (component, state) in scenario
+        .topology
+        .components
+        .iter()
+        .zip(state.components())
+        .skip(1)
+    {
+        let station = &answer["stations"][&component.id];
+        let measures = &state.measures;
+        for (key, count) in [
+            ("arrivals", measures.arrivals),
+            ("completed", measures.completed),
+            ("failed", measures.failed),
+            ("rejected", measures.rejected),
+            ("abandoned", measures.abandoned),
+        ] {
+            assert_eq!(station[key], count, "{} {key}", component.id);
+        }
+        for (key, durations) in [
+            ("waiting_s", &measures.waiting_time),
+            ("sojourn_s", &measures.sojourn_time),
+        ] {
+            assert_eq!(
+                station[key]["count"], durations.count,
+                "{} {key}",
+                component.id
+            );
+            near(
+                station[key]["mean"]["value"].as_f64(),
+                durations.mean_s(),
+                &component.id,
+            );
+        }
+        let area = measures.waiting.integral(report.end) + measures.in_service.integral(report.end);
+        let level = area as f64 / report.end.0 as f64;
+        near(
+            station["in_station"]["value"].as_f64(),
+            Some(level),
+            &component.id,
+        );
+    }
+    assert_eq!(answer["requests"]["completed"], state.requests().completed);
+    assert_eq!(answer["run_hash"], state.run_hash().to_string());
+}
+
+#[test]
+fn exit_codes_say_how_it_ended() {
+    let own = folder("codes");
+    let bad = own.join("bad.toml");
+    std::fs::write(&bad, "schema = 1\nname = \"bad\"\nduraton = \"1m\"\n").expect("written");
+    let bad = bad.to_str().expect("text");
+    let reel = own.join("never.reel");
+    let reel = reel.to_str().expect("text");
+    let missing = own.join("missing.toml");
+    let missing = missing.to_str().expect("text");
+    let folder_name = own.to_str().expect("text");
+    let slow = [
+        "simulate",
+        NOTIFICATION,
+        "--set",
+        "station.mail-worker.rate_limit.per_s=3",
+        "--out",
+        reel,
+    ];
+    let cases: [(&[&str], i32, &str); 10] = [
+        (&["check", NOTIFICATION], 0, ""),
+        (&["check", bad], 2, "bad.toml:3:1: unknown key `duraton`"),
+        (&["simulate", bad], 2, "bad.toml:1:1: "),
+        (
+            &["simulate", missing],
+            2,
+            "missing.toml: cannot read the scenario",
+        ),
+        (&["simulate", folder_name], 2, "cannot read the scenario"),
+        (&slow, 1, "`mail-worker` is overloaded, utilization 1.1"),
+        (
+            &[
+                "simulate",
+                NOTIFICATION,
+                "--set",
+                "slo.email-p90.below=0.001",
+            ],
+            1,
+            "",
+        ),
+        (
+            &[
+                "simulate",
+                NOTIFICATION,
+                "--set",
+                "station.server-9.servers=2",
+            ],
+            2,
+            "server-9",
+        ),
+        (
+            &["simulate", NOTIFICATION, "--out", folder_name],
+            2,
+            "cannot record over a folder",
+        ),
+        (
+            &["simulate", NOTIFICATION, "--duration", "5 parsecs"],
+            2,
+            "is not a duration",
+        ),
+    ];
+    for (arguments, code, words) in cases {
+        let said = flowreel(arguments);
+        assert_eq!(said.code, Some(code), "{arguments:?}: {}", said.err);
+        assert!(said.err.contains(words), "{arguments:?}: {}", said.err);
+        let mut with_json = arguments.to_vec();
+        with_json.push("--json");
+        let said = flowreel(&with_json);
+        assert_eq!(said.code, Some(code), "{with_json:?}");
+        let answer = said.json();
+        if answer["schema"] == "flowreel.error/1" {
+            assert_eq!(answer["code"], code);
+        }
+    }
+    assert!(!Path::new(reel).exists(), "a refused run leaves no reel");
+    let checked = flowreel(&["check", bad, "--json"]).json();
+    assert_eq!(checked["valid"], false);
+    assert!(
+        checked["problems"]
+            .as_array()
+            .is_some_and(|list| list.len() > 1)
+    );
+    assert!(checked["problems"][0]["line"].is_u64());
+}
+
+#[test]
+fn theory_stands_beside_the_estimate_where_the_model_is_exact() {
+    let path = folder("theory").join("mm1.toml");
+    let text = "schema = 1\nname = \"mm1\"\nrequests = 2000\n[[source]]\nid = \"a\"\n\
+                arrivals = { process = \"poisson\", rate_per_s = 0.8 }\nto = \"s\"\n\
+                [[station]]\nid = \"s\"\nservice = { dist = \"exponential\", mean_s = 1.0 }\n";
+    std::fs::write(&path, text).expect("written");
+    let answer = flowreel(&["simulate", path.to_str().expect("text"), "--json"]).json();
+    assert_eq!(answer["analytic"]["s"]["model"], "M/M/1");
+    let mean = answer["analytic"]["s"]["waiting_s"]["mean"]
+        .as_f64()
+        .expect("a mean");
+    assert!((mean - 4.0).abs() < 1e-9);
+    let notification = flowreel(&["simulate", NOTIFICATION, "--json"]).json();
+    assert_eq!(
+        notification["analytic"]["server-1"],
+        Value::Null,
+        "nothing exact is known there"
+    );
+}
