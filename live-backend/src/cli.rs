@@ -23,10 +23,12 @@ pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            let code = u8::try_from(error.exit_code()).unwrap_or(BAD_INPUT);
-            // Help goes to standard output, mistakes to standard error; a closed pipe is no reason to panic.
-            drop(error.print());
-            return ExitCode::from(code);
+            // Help and version go to standard output; a closed pipe is no reason to panic.
+            if !error.use_stderr() {
+                drop(error.print());
+                return ExitCode::SUCCESS;
+            }
+            return refuse(BAD_INPUT, &usage_sentence(&error.to_string()));
         }
     };
     let environment = Environment::of_process();
@@ -112,6 +114,16 @@ async fn run(settings: Settings) -> ExitCode {
     }
 }
 
+/// The first line of what clap says, which names the mistake.
+fn usage_sentence(text: &str) -> String {
+    let first = text
+        .lines()
+        .next()
+        .unwrap_or("the arguments cannot be read");
+    let mistake = first.strip_prefix("error: ").unwrap_or(first);
+    format!("{mistake}; see flowreel-live --help")
+}
+
 fn print_line(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
@@ -156,5 +168,20 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_mistake_is_one_sentence() {
+        let error = Args::try_parse_from(["flowreel-live", "--nope"]).unwrap_err();
+        let sentence = usage_sentence(&error.to_string());
+        assert_eq!(
+            sentence,
+            "unexpected argument '--nope' found; see flowreel-live --help"
+        );
     }
 }

@@ -270,6 +270,97 @@ fn message_id(message: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::email::transport::Mailer;
+    use crate::faults::FaultKind;
+    use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
+    use crate::store::notifications::{News, Notification};
+    use crate::store::users::User;
+
+    fn notification(id: &str) -> Notification {
+        Notification {
+            news: News {
+                id: id.to_owned(),
+                channel: Channel::Email,
+                kind: NotificationType::Signup,
+                title: "Welcome".to_owned(),
+                message: ".a line that begins with a dot".to_owned(),
+                priority: Priority::Normal,
+                expires_at: None,
+            },
+            recipient: User {
+                id: UserId(1),
+                username: "Ada".to_owned(),
+                email: "ada@example.org".to_owned(),
+                password_hash: String::new(),
+            },
+            is_delivered: false,
+            created_at: WallMs(0),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_kept_once_and_faults_are_answered_with_their_code() {
+        let name = format!("flowreel-sink-{}", crate::security::random_hex::<8>());
+        let folder = std::env::temp_dir().join(name);
+        let listener = crate::server::bind("test sink", 0).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (faults, tracker, stop) = (
+            Arc::new(Faults::default()),
+            TaskTracker::new(),
+            CancellationToken::new(),
+        );
+        let mail_box = Arc::new(MailBox::open(folder.clone()).await.unwrap());
+        let sink = serve(
+            listener,
+            mail_box,
+            Arc::clone(&faults),
+            tracker.clone(),
+            stop.clone(),
+        );
+        tracker.spawn(sink);
+        let mailer = Mailer::new("127.0.0.1", port);
+
+        assert_eq!(
+            mailer.send(&notification("n1")).await.unwrap().reply,
+            "kept as 1.eml"
+        );
+        assert_eq!(
+            mailer.send(&notification("n1")).await.unwrap().reply,
+            "kept before"
+        );
+        let text = std::fs::read_to_string(folder.join("1.eml")).unwrap();
+        assert!(
+            text.contains("\r\n.a line that begins with a dot"),
+            "{text}"
+        );
+        for (reply_code, is_lasting) in [(451, false), (550, true)] {
+            let kind = FaultKind::ErrorRate {
+                probability: 1.0,
+                reply_code,
+            };
+            let fault = faults.begin(Place::Smtp, kind).unwrap();
+            let failure = mailer.send(&notification("n2")).await.unwrap_err();
+            assert_eq!(
+                (failure.reply_code, failure.is_lasting),
+                (reply_code, is_lasting)
+            );
+            faults.end(fault);
+        }
+        assert_eq!(
+            mailer.send(&notification("n2")).await.unwrap().reply,
+            "kept as 2.eml"
+        );
+
+        // Another start knows what is kept.
+        let again = MailBox::open(folder.clone()).await.unwrap();
+        let message = std::fs::read(folder.join("2.eml")).unwrap();
+        assert_eq!(again.keep(&message).await.unwrap(), Stored::Again);
+        mailer.close().await;
+        stop.cancel();
+        tracker.close();
+        tracker.wait().await;
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn the_message_id_is_found_in_the_header_only() {

@@ -134,7 +134,8 @@ impl Store {
                 .prepare_cached("SELECT count(*) FROM notifications WHERE user_id = ?1 AND channel = ?2")?
                 .query_row(params![user, channel.name()], |row| row.get(0))?;
             let mut statement = connection.prepare_cached(
-                "SELECT id, type, channel, title, message, status, priority, attempts, message_id, \
+                "SELECT id, type, channel, title, \
+                 CASE type WHEN 'reset_password' THEN '' ELSE message END, status, priority, attempts, message_id, \
                  socket_id, delivered_at, read_at, expires_at, created_at FROM notifications \
                  WHERE user_id = ?1 AND channel = ?2 ORDER BY created_at DESC, id LIMIT ?3 OFFSET ?4",
             )?;
