@@ -15,6 +15,7 @@ use crate::models::{Channel, Priority, UserId, WallMs};
 use crate::store::jobs::{NewJob, StoredJob};
 use crate::telemetry::{Part, Place, Telemetry};
 use parking::Parking;
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,14 +53,22 @@ struct Inner {
     dead_count: AtomicU64,
 }
 
-/// Figures of one queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Figures of one queue, jobs of earlier runs included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct QueueCounts {
     pub(crate) waiting: u64,
     pub(crate) active: u64,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
     pub(crate) delayed: u64,
+}
+
+/// Figures of one queue under its name.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct NamedCounts {
+    name: &'static str,
+    #[serde(flatten)]
+    counts: QueueCounts,
 }
 
 impl Queues {
@@ -179,7 +188,7 @@ impl Queues {
     }
 
     /// Figures of every queue, by name.
-    pub(crate) fn counts(&self) -> [(&'static str, QueueCounts); 6] {
+    pub(crate) fn counts(&self) -> [NamedCounts; 6] {
         let inner = &self.inner;
         let parked = |parking: &Parking| QueueCounts {
             delayed: parking.len(),
@@ -201,6 +210,7 @@ impl Queues {
             ("in-app", inner.in_app.counts()),
             ("in-app-retry", parked(&inner.in_app_retry)),
         ]
+        .map(|(name, counts)| NamedCounts { name, counts })
     }
 }
 

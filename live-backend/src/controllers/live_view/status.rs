@@ -5,7 +5,6 @@
 
 use crate::app::App;
 use crate::load_balancer::Upstream;
-use crate::queue::QueueCounts;
 use crate::router::ServerState;
 use crate::telemetry::status::LiveStatus;
 use axum::Json;
@@ -15,12 +14,12 @@ use std::sync::Arc;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Answer {
+struct Answer<J> {
     #[serde(flatten)]
     recorded: LiveStatus,
     load_balancer: LoadBalancer,
     sockets: Sockets,
-    jobs: Vec<Jobs>,
+    jobs: J,
 }
 
 #[derive(Serialize)]
@@ -49,18 +48,7 @@ struct Sockets {
     authenticated_users: u64,
 }
 
-/// A queue as the backend holds it, jobs of earlier runs included.
-#[derive(Serialize)]
-struct Jobs {
-    name: &'static str,
-    waiting: u64,
-    active: u64,
-    completed: u64,
-    failed: u64,
-    delayed: u64,
-}
-
-pub(crate) async fn show(State(server): State<ServerState>) -> Json<Answer> {
+pub(crate) async fn show(State(server): State<ServerState>) -> Json<impl Serialize> {
     let app = &server.app;
     let servers = servers(app);
     let (authenticated_users, _per_server) = app.sockets.user_counts();
@@ -76,11 +64,7 @@ pub(crate) async fn show(State(server): State<ServerState>) -> Json<Answer> {
             total_connections: app.sockets.open_count(),
             authenticated_users,
         },
-        jobs: app
-            .queues
-            .counts()
-            .map(|(name, counts)| jobs(name, counts))
-            .into(),
+        jobs: app.queues.counts(),
     })
 }
 
@@ -95,15 +79,4 @@ fn servers(app: &App) -> Vec<Server> {
         requests_handled: upstream.handled_count(),
     };
     app.upstreams.all().iter().map(server).collect()
-}
-
-const fn jobs(name: &'static str, counts: QueueCounts) -> Jobs {
-    Jobs {
-        name,
-        waiting: counts.waiting,
-        active: counts.active,
-        completed: counts.completed,
-        failed: counts.failed,
-        delayed: counts.delayed,
-    }
 }
