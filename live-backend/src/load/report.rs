@@ -106,7 +106,10 @@ impl Times {
     }
 
     fn record(&mut self, ns: u64) {
-        self.0.saturating_record((ns / 1000).min(1 << 40));
+        // Not `saturating_record`, which never widens the range.
+        self.0
+            .record((ns / 1000).min(1 << 40))
+            .expect("an auto-resizing histogram takes values up to 2^40");
     }
 
     #[expect(clippy::cast_precision_loss, reason = "printing")]
@@ -254,5 +257,29 @@ fn class_report(tally: &ClassTally) -> ClassReport {
         failed: tally.failed,
         http_ms: tally.http.spread(),
         delivery_ms: tally.delivery.spread(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_are_in_milliseconds() {
+        let mut times = Times::new();
+        assert_eq!(times.spread(), Spread::default());
+        for ms in 1..=1000 {
+            times.record(ms * 1_000_000);
+        }
+        let spread = times.spread();
+        assert_eq!(spread.count, 1000);
+        for (found, ms) in [
+            (spread.p50, 500.0),
+            (spread.p90, 900.0),
+            (spread.p99, 990.0),
+        ] {
+            let found = found.expect("there are values");
+            assert!((found / ms - 1.0).abs() < 0.002, "{found} for {ms}");
+        }
     }
 }

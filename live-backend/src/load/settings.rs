@@ -14,28 +14,28 @@ const USER_COUNT_MAX: u32 = 10_000;
 #[derive(Clone, Debug, clap::Args)]
 pub struct LoadArgs {
     /// Address of the load balancer.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    #[arg(long, value_name = "URL", default_value_t = Self::default().url)]
     pub url: String,
     /// How long requests are sent: 30s, 5m.
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    #[arg(long, value_name = "DURATION", default_value_t = Self::default().duration)]
     pub duration: String,
     /// Requests per second on average, Poisson.
-    #[arg(long, value_name = "PER_SECOND", default_value_t = 4.0)]
+    #[arg(long, value_name = "PER_SECOND", default_value_t = Self::default().rate)]
     pub rate: f64,
     /// Users that are signed up and connected before the first request.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = Self::default().users)]
     pub users: u32,
     /// Shares of the classes: login=0.5,purchase=0.5.
     #[arg(long, value_name = "MIX", default_value_t = Mix::default())]
     pub mix: Mix,
     /// Seed of arrivals, classes and users.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = Self::default().seed)]
     pub seed: u64,
     /// Requests in this time from the start are sent but not measured.
-    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    #[arg(long, value_name = "DURATION", default_value_t = Self::default().warmup)]
     pub warmup: String,
     /// How long deliveries still on their way are waited for at the end.
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    #[arg(long, value_name = "DURATION", default_value_t = Self::default().drain)]
     pub drain: String,
 }
 
@@ -108,6 +108,22 @@ impl LoadError {
     #[must_use]
     pub const fn is_bad_input(&self) -> bool {
         matches!(self, Self::Setting { .. })
+    }
+}
+
+impl Default for LoadArgs {
+    /// What stands on the command line where nothing is written.
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8000".to_owned(),
+            duration: "30s".to_owned(),
+            rate: 4.0,
+            users: 20,
+            mix: Mix::default(),
+            seed: 1,
+            warmup: "2s".to_owned(),
+            drain: "30s".to_owned(),
+        }
     }
 }
 

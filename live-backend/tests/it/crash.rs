@@ -1,0 +1,58 @@
+//! A process that dies loses no accepted job: the next one delivers it.
+
+use crate::harness::{Backend, Folder, until};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+const USER_COUNT: usize = 12;
+/// Runs of mail jobs in progress at most; each may be repeated when its process dies before it is noted.
+const IN_PROGRESS_MAX: usize = 5;
+
+#[tokio::test]
+async fn after_a_kill_the_next_process_delivers_what_was_accepted() {
+    let folder = Folder::new();
+    let mut backend = Backend::start(folder.path(), &[]);
+    // Five mails a second leave, so most of these wait when the process dies.
+    for number in 0..USER_COUNT {
+        let body = json!({
+            "username": format!("user-{number}"),
+            "email": format!("user-{number}@people.example"),
+            "password": "correct horse 1",
+        });
+        let (status, answer) = backend.post("/api/signups", &body, None).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    until("the first mail", async || {
+        (!backend.mails().is_empty()).then_some(())
+    })
+    .await;
+    backend.kill();
+    let before = backend.mails().len();
+    assert!(before < USER_COUNT, "some mails still wait");
+
+    let mut backend = Backend::start(folder.path(), &[]);
+    until("every mail", async || {
+        (recipients(&backend).len() == USER_COUNT).then_some(())
+    })
+    .await;
+    until("every job to be done", async || {
+        let status = backend.status().await;
+        (status["metrics"]["activeRequests"] == 0).then_some(())
+    })
+    .await;
+    let copies = recipients(&backend);
+    let repeated: usize = copies.values().map(|count| count - 1).sum();
+    assert!(repeated <= IN_PROGRESS_MAX, "{copies:?}");
+    crate::harness::sound_reel(&backend.stop());
+}
+
+/// Mails per recipient.
+fn recipients(backend: &Backend) -> BTreeMap<String, usize> {
+    let mut copies = BTreeMap::new();
+    for mail in backend.mails() {
+        let to = mail.lines().find_map(|line| line.strip_prefix("To: "));
+        let to = to.expect("a mail has a recipient").trim().to_owned();
+        *copies.entry(to).or_insert(0) += 1;
+    }
+    copies
+}

@@ -1,0 +1,18 @@
+//! The live backend from outside: the built program on real ports, files, sockets and mails.
+//!
+//! Belongs here: one file per topic. Does not belong here: rules of single files (unit tests).
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod first_flow;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod retries;
+#[cfg(test)]
+mod stock_client;
