@@ -109,7 +109,7 @@ fn a_reel_gives_back_what_was_written() {
 
 #[test]
 fn keyframes_take_no_more_than_a_tenth_of_a_reel() {
-    let (bytes, _) = reel(1800, 1000);
+    let (bytes, _) = reel(2700, 1000);
     let length = bytes.len() as u64;
     let reader = ReelReader::from_bytes(bytes).expect("sound");
     let keyframes = reader.keyframe_blocks();

@@ -25,7 +25,7 @@ fn playhead(bytes: &[u8]) -> Playhead {
 
 #[test]
 fn seek_and_fold_agree_at_any_moment() {
-    let (bytes, events) = reel(1800, 4000);
+    let (bytes, events) = reel(2700, 4000);
     let end = events.last().unwrap().t_ns.0;
     let mut draw = draws();
     let mut seeking = playhead(&bytes);
