@@ -4,6 +4,7 @@ mod cli;
 mod import;
 mod kernel;
 mod reel;
+mod reel_hostile;
 mod replay;
 mod scenario;
 mod simulate;
