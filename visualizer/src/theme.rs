@@ -14,4 +14,4 @@ mod tokens;
 
 pub use fonts::font_definitions;
 pub use style::install;
-pub use tokens::{Badge, Flow, Theme, faded, theme};
+pub use tokens::{Badge, Flow, Theme, faded, mixed, theme};

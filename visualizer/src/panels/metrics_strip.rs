@@ -201,7 +201,7 @@ fn spark(ui: &Ui, rect: Rect, view: &View<'_>, plot: fn(&Slice) -> f32, name: &s
         pos2(rect.right() - 84.0, rect.top() + 23.0),
         vec2(70.0, 26.0),
     );
-    sparkline(ui.painter(), place, &values, max * 1.1, color);
+    sparkline(ui.painter(), place, &values, max * 1.1, [color, theme.bg1]);
 }
 
 /// The slices up to the playhead, as many as a sparkline shows.

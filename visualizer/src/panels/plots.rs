@@ -2,11 +2,18 @@
 //!
 //! Belongs here: drawing plain numbers into a rectangle. Does not belong here: which numbers.
 
-use crate::theme::{Theme, faded};
+use crate::theme::{Theme, mixed};
 use egui::{Color32, CornerRadius, Mesh, Painter, Pos2, Rect, Shape, Stroke, pos2, vec2};
 
-/// A line of values with a faint ground and a dot at the newest; the top is `max`.
-pub(crate) fn sparkline(painter: &Painter, rect: Rect, values: &[f32], max: f32, color: Color32) {
+/// A line of values with a faint ground and a dot at the newest; the top is `max`, and `ground`
+/// the colour of the panel below.
+pub(crate) fn sparkline(
+    painter: &Painter,
+    rect: Rect,
+    values: &[f32],
+    max: f32,
+    [color, ground]: [Color32; 2],
+) {
     if values.len() < 2 {
         return;
     }
@@ -23,7 +30,7 @@ pub(crate) fn sparkline(painter: &Painter, rect: Rect, values: &[f32], max: f32,
             )
         })
         .collect();
-    area(painter, &points, rect.bottom(), faded(color, 0.12));
+    area(painter, &points, rect.bottom(), mixed(color, 0.12, ground));
     let last = points.last().copied();
     painter.add(Shape::line(points, Stroke::new(1.5, color)));
     if let Some(last) = last {

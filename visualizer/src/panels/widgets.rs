@@ -4,7 +4,7 @@
 
 use super::{Align, Ink, silent, text_width, text_within};
 use crate::theme::icons::{self, Icon};
-use crate::theme::{Flow, Theme, faded, marks, size, text as face};
+use crate::theme::{Flow, Theme, marks, mixed, size, text as face};
 use egui::{
     Color32, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, WidgetType,
     pos2, vec2,
@@ -197,7 +197,7 @@ pub(crate) fn icon_button(
         ui.painter().rect_filled(rect, size::RADIUS_ICON, theme.bg3);
     }
     let ink = match (is_enabled, response.hovered()) {
-        (false, _) => faded(theme.t3, 0.5),
+        (false, _) => mixed(theme.t3, 0.5, theme.bg1),
         (true, true) => theme.t1,
         (true, false) => theme.t2,
     };

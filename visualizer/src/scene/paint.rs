@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::picture::{Picture, Token};
 use super::route::Route;
 use crate::reel::hops::Carried;
-use crate::theme::{Flow, Theme, faded, marks, size, text};
+use crate::theme::{Flow, Theme, faded, marks, mixed, size, text};
 use egui::{Align2, Color32, CornerRadius, Painter, Pos2, Rect, Shape, Stroke, vec2};
 use flowreel_engine::model::topology::{EdgeKind, Topology};
 
@@ -76,7 +76,7 @@ fn lanes(painter: &Painter, brush: Brush) {
     for lane in &brush.layout.lanes {
         let rect = brush.lens.screen_rect(lane.rect);
         let radius = CornerRadius::from(12.0 * zoom);
-        painter.rect_filled(rect, radius, faded(theme.lane, 0.8));
+        painter.rect_filled(rect, radius, mixed(theme.lane, 0.8, theme.bg0));
         if zoom >= NAMES_FROM {
             painter.text(
                 rect.right_bottom() - vec2(12.0, 7.0) * zoom,

@@ -5,6 +5,7 @@
 use super::size;
 use super::text;
 use super::tokens::Theme;
+use egui::epaint::FontColorTransferFunction;
 use egui::style::{Selection, WidgetVisuals};
 use egui::{Color32, Context, CornerRadius, Shadow, Stroke, Style, TextStyle, Visuals, vec2};
 
@@ -33,6 +34,8 @@ fn style(theme: &Theme) -> Style {
     style.spacing.button_padding = vec2(11.0, 6.0);
     style.spacing.interact_size = vec2(24.0, 24.0);
     style.spacing.scroll.floating = true;
+    // No gradient anywhere.
+    style.spacing.scroll.fade.strength = 0.0;
     style.interaction.selectable_labels = false;
     style.interaction.tooltip_delay = 0.4;
     style.url_in_tooltip = false;
@@ -81,6 +84,8 @@ fn visuals(theme: &Theme) -> Visuals {
     visuals.popup_shadow = Shadow::NONE;
     visuals.resize_corner_size = 0.0;
     visuals.text_cursor.stroke = Stroke::new(1.5, theme.t1);
+    // The window blends in linear light, which thins dark text; the steeper curve gives it back.
+    visuals.text_options.color_transfer_function = FontColorTransferFunction::DARK_MODE_DEFAULT;
     visuals.button_frame = true;
     visuals.clip_rect_margin = 0.0;
     visuals

@@ -327,6 +327,15 @@ impl Theme {
     }
 }
 
+/// `fraction` of `color` laid over `ground`, as one opaque colour.
+///
+/// Use it wherever the ground is known: the window blends in linear light, where a translucent
+/// colour comes out darker on a light ground than the tokens mean.
+#[must_use]
+pub fn mixed(color: Color32, fraction: f32, ground: Color32) -> Color32 {
+    ground.lerp_to_gamma(color, fraction)
+}
+
 /// `fraction` of `color` over whatever is below.
 #[must_use]
 pub fn faded(color: Color32, fraction: f32) -> Color32 {
@@ -412,6 +421,18 @@ mod tests {
                     assert!(ratio >= 3.0, "{:?} {kind:?}: {ratio}", t.mode);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_mixed_colour_is_opaque_and_lies_between_its_parts() {
+        for t in every_theme() {
+            let color = mixed(t.t1, 0.5, t.bg1);
+            assert_eq!(color.a(), 255);
+            let (low, high) = (t.t1.g().min(t.bg1.g()), t.t1.g().max(t.bg1.g()));
+            assert!((low..=high).contains(&color.g()));
+            assert_eq!(mixed(t.t1, 0.0, t.bg1), t.bg1);
+            assert_eq!(mixed(t.t1, 1.0, t.bg1), t.t1);
         }
     }
 

@@ -267,7 +267,13 @@ fn plot(ui: &mut Ui, view: &View<'_>, id: ComponentId, kind: ComponentKind, them
     );
     let place = Rect::from_min_max(pos2(rect.left(), rect.top() + 14.0), rect.max);
     let color = theme.component_mark(kind);
-    sparkline(ui.painter(), place, &values, max.max(4.0) * 1.1, color);
+    sparkline(
+        ui.painter(),
+        place,
+        &values,
+        max.max(4.0) * 1.1,
+        [color, theme.bg1],
+    );
 }
 
 fn present(

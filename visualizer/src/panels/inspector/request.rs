@@ -6,7 +6,7 @@ use super::stages::stages_ui;
 use crate::panels::widgets::{Button, Look, key_value, section};
 use crate::panels::{Align, Ink, format, text, text_mid, text_within};
 use crate::theme::icons::Icon;
-use crate::theme::{Flow, Theme, faded, marks, size, text as face};
+use crate::theme::{Flow, Theme, marks, mixed, size, text as face};
 use crate::view::{Action, Journey, Retry, Stage, View};
 use egui::{Rect, Sense, Ui, pos2, vec2};
 use flowreel_engine::model::event::Outcome;
@@ -219,7 +219,7 @@ fn times(ui: &mut Ui, view: &View<'_>, shown: &Shown<'_>, theme: &Theme) {
             track.right() - least(service),
         );
         let wait = Rect::from_min_max(track.min, pos2(split, track.bottom()));
-        marks::draw_hatch(painter, wait, faded(theme.waiting_hatch(), 0.8));
+        marks::draw_hatch(painter, wait, mixed(theme.waiting_hatch(), 0.8, theme.bg3));
         let serve = Rect::from_min_max(pos2(split + 1.0, track.top()), track.max);
         if service > 0 {
             painter.rect_filled(serve, 3.0, theme.flow_mark(Flow::Email));

@@ -6,7 +6,7 @@ use super::gantt::Gantt;
 use super::request::Shown;
 use crate::panels::widgets::head;
 use crate::panels::{Align, Ink, format, text_mid, text_within};
-use crate::theme::{Flow, Theme, faded, marks, size, text as face};
+use crate::theme::{Flow, Theme, marks, mixed, size, text as face};
 use crate::view::{Action, Stage, View};
 use egui::{
     Color32, CornerRadius, Rect, Sense, Shape, Stroke, StrokeKind, Ui, WidgetInfo, WidgetType,
@@ -111,7 +111,8 @@ fn stage_row(
     if row.place == Place::Running {
         ui.painter().rect_filled(whole, 0.0, theme.bg3);
     } else if response.hovered() {
-        ui.painter().rect_filled(whole, 0.0, faded(theme.bg3, 0.5));
+        ui.painter()
+            .rect_filled(whole, 0.0, mixed(theme.bg3, 0.5, theme.bg1));
     }
     let y = rect.center().y;
     visit_number(
@@ -275,7 +276,7 @@ fn plot(ui: &Ui, view: &View<'_>, row: &Row<'_>, place: Rect, theme: &Theme) {
     let at_share = |share: f64| place.left() + (share * f64::from(place.width())) as f32;
     let x = |at: u64| at_share(row.gantt.share_at(at.min(now)));
     let end = stage.ended.map_or(now, |ended| ended.0);
-    let hatch = faded(theme.waiting_hatch(), 0.85);
+    let hatch = mixed(theme.waiting_hatch(), 0.85, theme.bg1);
     if stage.is_scheduled_delay {
         let stay = Rect::from_x_y_ranges(x(stage.arrived.0)..=x(end), y - 5.0..=y + 5.0);
         marks::draw_hatch(painter, stay, hatch);

@@ -6,7 +6,7 @@ use super::axis::Axis;
 use super::{end_of, marks_lane};
 use crate::panels::plots::area;
 use crate::panels::{Align, Ink, format, text, text_within};
-use crate::theme::{Flow, Theme, faded, marks, size, text as face};
+use crate::theme::{Flow, Theme, marks, mixed, size, text as face};
 use crate::view::{SelectionView, View};
 use egui::{Painter, Pos2, Rect, Shape, Stroke, Ui, pos2, vec2};
 use flowreel_engine::model::time::TimeNs;
@@ -137,7 +137,7 @@ fn frame(ui: &Ui, rect: Rect, axis: &Axis, view: &View<'_>, theme: &Theme, botto
             pos2(axis.x_at(*to).min(plot.right()), bottom),
         );
         if stretch.is_positive() {
-            marks::draw_hatch(painter, stretch, faded(theme.t3, 0.5));
+            marks::draw_hatch(painter, stretch, mixed(theme.t3, 0.5, theme.bg1));
         }
     }
 }
@@ -226,7 +226,7 @@ fn events(
                 pos2(left + 0.5, base - height),
                 pos2(left + width - 0.7, base),
             );
-            painter.rect_filled(bar, 0.0, faded(color, strength * dim));
+            painter.rect_filled(bar, 0.0, mixed(color, strength * dim, theme.bg1));
             base -= height;
         }
     }
@@ -262,7 +262,7 @@ fn depth(
         return;
     }
     let color = theme.component_mark(ComponentKind::Queue);
-    area(painter, &points, bottom, faded(color, 0.18));
+    area(painter, &points, bottom, mixed(color, 0.18, theme.bg1));
     painter.add(Shape::line(points, Stroke::new(1.5, color)));
 }
 
@@ -286,7 +286,7 @@ fn errors(painter: &Painter, plot: Rect, y: f32, axis: &Axis, view: &View<'_>, t
         if is_dense {
             let strength = 0.25 + 0.75 * number as f32 / max as f32;
             let bar = Rect::from_center_size(pos2(x, y), vec2(CROSS_PITCH - 0.6, 11.0));
-            painter.rect_filled(bar, 0.0, faded(color, strength));
+            painter.rect_filled(bar, 0.0, mixed(color, strength, theme.bg1));
         } else {
             let stroke = Stroke::new(if number > 1 { 2.4 } else { 1.7 }, color);
             for arm in [vec2(3.5, 3.5), vec2(3.5, -3.5)] {
@@ -337,7 +337,8 @@ fn cover_future(
     if rest.width() <= 0.0 {
         return;
     }
-    ui.painter().rect_filled(rest, 0.0, faded(theme.bg0, 0.55));
+    let ground = mixed(theme.bg0, 0.55, theme.bg1);
+    ui.painter().rect_filled(rest, 0.0, ground);
     if rest.width() > 90.0 {
         let ink = Ink::new(face::regular(size::TEXT_BODY), theme.t3);
         text(

@@ -4,7 +4,7 @@
 
 use super::axis::Axis;
 use crate::panels::{Align, Ink, silent, text_within};
-use crate::theme::{Badge, Flow, Theme, faded, size, text as face};
+use crate::theme::{Badge, Flow, Theme, faded, mixed, size, text as face};
 use crate::view::{Mark, MarkKind, View};
 use egui::{Pos2, Rect, Shape, Stroke, Ui, pos2, vec2};
 
@@ -20,7 +20,7 @@ pub(super) fn draw(ui: &Ui, plot: Rect, y: f32, axis: &Axis, view: &View<'_>, th
     for (index, (x, mark)) in on_screen.iter().enumerate() {
         if let Some(until) = mark.until {
             let end = axis.x_at(until).min(plot.right());
-            let color = faded(theme.badge_fill(Badge::Error), 0.5);
+            let color = mixed(theme.badge_fill(Badge::Error), 0.5, theme.bg1);
             ui.painter()
                 .hline(*x..=end, y + 8.0, Stroke::new(2.0, color));
         }

@@ -3,7 +3,7 @@
 //! Belongs here: drawing them in a 340 by 148 box. Does not belong here: anything real.
 
 use crate::theme::svg_path::flatten;
-use crate::theme::{Flow, Theme, faded, marks, size};
+use crate::theme::{Flow, Theme, marks, mixed, size};
 use crate::view::Mode;
 use egui::{Painter, Pos2, Rect, Shape, Stroke, vec2};
 use flowreel_engine::model::topology::ComponentKind;
@@ -58,7 +58,7 @@ impl Art<'_> {
             let x = 26.0 + f32::from(index) * 5.0;
             let bar = Rect::from_min_max(self.at(x, 104.0 - height), self.at(x + 3.6, 104.0));
             let color = if index < 37 {
-                faded(theme.flow_mark(Flow::Email), 0.8)
+                mixed(theme.flow_mark(Flow::Email), 0.8, theme.bg0)
             } else {
                 theme.line2
             };
@@ -209,7 +209,7 @@ impl Art<'_> {
         self.painter
             .add(Shape::line(points, self.stroke(2.0, color)));
         for (radius, strength) in [(8.0, 0.6), (15.0, 0.42), (23.0, 0.24)] {
-            let stroke = self.stroke(1.5, faded(color, strength));
+            let stroke = self.stroke(1.5, mixed(color, strength, theme.bg0));
             self.painter.circle_stroke(end, radius * self.scale, stroke);
         }
         self.painter.circle_filled(end, 4.5 * self.scale, color);
