@@ -238,8 +238,11 @@ impl Session {
                     is_error: true,
                 });
                 if self.reel.topology().components.is_empty() {
+                    // What could not be opened is no recording to come back to.
+                    if let Some(info) = self.info.take() {
+                        self.recent.retain(|recent| recent.input != info.input);
+                    }
                     self.source = None;
-                    self.info = None;
                 } else {
                     self.set_progress(Progress::Broken { cause });
                 }

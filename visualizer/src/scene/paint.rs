@@ -285,6 +285,6 @@ fn selected(painter: &Painter, brush: Brush, token: &Token) {
         end + vec2(0.0, galley.size().y / 2.0 + 2.0),
         galley.size() + vec2(8.0, 2.0),
     );
-    painter.rect_filled(place, 3.0, faded(theme.bg0, 0.85));
+    painter.rect_filled(place, 3.0, theme.bg0);
     painter.galley(place.center() - galley.size() / 2.0, galley, theme.t1);
 }

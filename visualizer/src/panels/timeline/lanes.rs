@@ -189,7 +189,7 @@ fn events(
         let parts = [slice.email, slice.in_app, slice.other];
         // A slice wider than a bar is spread over the bars it covers.
         let left = (axis.x_at(at) - plot.left()) / width;
-        let right = left + (slice_width / width).max(f32::EPSILON);
+        let right = left + (slice_width / width).max(1e-3);
         let first = left.max(0.0) as usize;
         let last = (right.ceil().max(1.0) as usize).min(bin_count);
         for (index, bin) in bins.iter_mut().enumerate().take(last).skip(first) {

@@ -6,7 +6,7 @@ use super::Brush;
 use crate::scene::picture::Node;
 use crate::scene::shape::{BAR, Silhouette, silhouette};
 use crate::scene::station::Bar;
-use crate::theme::{Badge, Theme, faded, icons, marks, size, text};
+use crate::theme::{Badge, Theme, icons, marks, mixed, size, text};
 use crate::view::Status;
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, Vec2, pos2, vec2};
 use flowreel_engine::model::topology::{Component, ComponentKind};
@@ -376,7 +376,7 @@ fn shares(board: &Board, shares: &[f32]) {
         board.painter.rect_filled(
             board.rect(x, 77.0, width, 5.0),
             2.5 * board.zoom,
-            faded(color, 0.9),
+            mixed(color, 0.9, board.theme.bg2),
         );
         x += room * share;
     }
@@ -392,7 +392,8 @@ fn slots(board: &Board, slots: Option<(u32, u32)>, color: Color32) {
         #[expect(clippy::cast_precision_loss, reason = "at most twelve slots")]
         let rect = board.rect(16.0 + slot as f32 * step, 72.0, step - 3.0, 8.0);
         let (fill, line) = if slot < busy {
-            (faded(color, 0.85), faded(color, 0.85))
+            let fill = mixed(color, 0.85, board.theme.bg2);
+            (fill, fill)
         } else {
             (Color32::TRANSPARENT, board.theme.line2)
         };
