@@ -19,6 +19,8 @@ use flowreel_engine::model::id::ComponentId;
 
 /// A token is hit within this distance on screen.
 const TOKEN_REACH: f32 = 9.0;
+/// Bottom of the graph's rectangle, where the legend stands.
+const LEGEND: f32 = 40.0;
 /// A ring of work turns once in this time of wall clock.
 const RING_TURN_S: f64 = 1.6;
 
@@ -104,7 +106,9 @@ impl Frame {
         actions: &mut Vec<Action>,
     ) {
         let bounds = session.layout().bounds;
-        let response = ui.interact(rect, Id::new("graph"), Sense::click_and_drag());
+        let whole = rect;
+        let rect = Rect::from_min_max(rect.min, rect.max - egui::vec2(0.0, LEGEND));
+        let response = ui.interact(whole, Id::new("graph"), Sense::click_and_drag());
         if response.dragged_by(PointerButton::Middle) || response.dragged_by(PointerButton::Primary)
         {
             session.camera.pan(response.drag_delta(), bounds, rect);
@@ -124,7 +128,7 @@ impl Frame {
             }
         }
         let lens = session.camera.lens(bounds, rect);
-        nodes_ui(ui, rect, session, lens, actions);
+        nodes_ui(ui, whole, session, lens, actions);
         if response.clicked()
             && let Some(at) = response.interact_pointer_pos()
         {
@@ -133,7 +137,7 @@ impl Frame {
         #[expect(clippy::cast_possible_truncation, reason = "a share of a turn")]
         let turn = (self.turned_s / RING_TURN_S) as f32;
         paint(
-            &ui.painter().with_clip_rect(rect),
+            &ui.painter().with_clip_rect(whole),
             Brush {
                 topology: session.reel().topology(),
                 layout: session.layout(),

@@ -110,6 +110,36 @@ impl Placement {
     }
 }
 
+/// Sizes of all nodes: nodes of one kind are equally wide, so that columns have straight sides.
+fn node_sizes(topology: &Topology) -> Vec<Vec2> {
+    let own: Vec<Vec2> = topology
+        .components
+        .iter()
+        .map(|component| node_size(component.kind, &component.label))
+        .collect();
+    let class = |kind| match kind {
+        ComponentKind::Delay => ComponentKind::Queue,
+        ComponentKind::Middleware | ComponentKind::Controller => ComponentKind::Server,
+        ComponentKind::Smtp | ComponentKind::Websocket => ComponentKind::External,
+        other => other,
+    };
+    let widest = |kind| {
+        topology
+            .components
+            .iter()
+            .zip(&own)
+            .filter(|(component, _)| class(component.kind) == class(kind))
+            .map(|(_, size)| size.x)
+            .fold(0.0, f32::max)
+    };
+    topology
+        .components
+        .iter()
+        .zip(&own)
+        .map(|(component, size)| Vec2::new(widest(component.kind), size.y))
+        .collect()
+}
+
 /// Size of a node: by kind, and wide enough for its name.
 fn node_size(kind: ComponentKind, label: &str) -> Vec2 {
     let (width, height, text_left) = match kind {

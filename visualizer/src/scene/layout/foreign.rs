@@ -3,7 +3,7 @@
 //! Belongs here: handing the graph to dagre in a fixed order, snapping its answer to columns.
 //! Does not belong here: routes of edges; dagre's own are curves through its dummy nodes.
 
-use super::{Placement, node_size};
+use super::{Placement, node_sizes};
 use dagre::graph::{Graph, GraphOptions};
 use dagre::{EdgeLabel, LayoutOptions, NodeLabel, RankDir, layout};
 use egui::{Pos2, Rect, Vec2};
@@ -20,10 +20,7 @@ const SPACING: f32 = 32.0;
 /// Places any topology. Nodes of one rank share a column; their order is dagre's.
 pub(super) fn place(topology: &Topology) -> Placement {
     let components = &topology.components;
-    let sizes: Vec<Vec2> = components
-        .iter()
-        .map(|c| node_size(c.kind, &c.label))
-        .collect();
+    let sizes = node_sizes(topology);
     let name = |index: usize| format!("{index:05}");
     let mut graph = Graph::with_options(GraphOptions {
         directed: true,

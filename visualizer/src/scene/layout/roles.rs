@@ -3,7 +3,7 @@
 //! Belongs here: columns by kind, lanes by delivery path, straight main lines.
 //! Does not belong here: topologies whose flow does not follow the roles (foreign.rs).
 
-use super::{Lane, Placement, node_size};
+use super::{Lane, Placement, node_sizes};
 use egui::{Pos2, Rect, Vec2};
 use flowreel_engine::model::id::ComponentId;
 use flowreel_engine::model::topology::{Channel, ComponentKind, EdgeKind, Topology};
@@ -61,10 +61,7 @@ pub(super) fn place(topology: &Topology) -> Option<Placement> {
     }
     let components = &topology.components;
     let columns: Vec<usize> = components.iter().map(|c| column_of(c.kind)).collect();
-    let sizes: Vec<Vec2> = components
-        .iter()
-        .map(|c| node_size(c.kind, &c.label))
-        .collect();
+    let sizes = node_sizes(topology);
     let mut headings = Vec::new();
     let mut borders = [(0.0, 0.0); COLUMN_COUNT];
     let mut x = LEFT;
