@@ -48,6 +48,8 @@ pub(super) fn show(
             .arg(reel)
             .args(["--at", at, "--size", "1600x1000", "--out"])
             .arg(&picture);
+        // Mesa complains where it has none.
+        command.env("XDG_RUNTIME_DIR", &demo.folder);
         process::output(&mut command)?;
         talk::say(&format!("    {}", picture.display()));
         lines.push(format!("picture    {}", picture.display()));

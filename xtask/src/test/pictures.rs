@@ -56,6 +56,7 @@ fn draw(environment: &Environment, reel: &Path, picture: &Path) -> Result<Vec<u8
     let mut render = Command::new(environment.program("flowreel-view"));
     render
         .current_dir(&environment.root)
+        .env("XDG_RUNTIME_DIR", environment.target.join("xtask-test"))
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
         .arg("render")
