@@ -5,10 +5,10 @@
 use crate::app::{self, Open};
 use crate::frame::Frame;
 use crate::session::Session;
-use crate::window::log_plugin;
 use bevy::app::{PluginsState, SubApps, TerminalCtrlCHandlerPlugin};
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::RenderTarget;
+use bevy::log::LogPlugin;
 use bevy::prelude::{
     App, Assets, Camera2d, ClearColor, Color, DefaultPlugins, Image, Msaa, On, PluginGroup,
     Resource, WindowPlugin,
@@ -77,7 +77,8 @@ impl Renderer {
                     synchronous_pipeline_compilation: true,
                     ..Default::default()
                 })
-                .set(log_plugin())
+                // What goes wrong comes back as a result; the process's log belongs to the program.
+                .disable::<LogPlugin>()
                 .disable::<WinitPlugin>()
                 .disable::<PipelinedRenderingPlugin>()
                 .disable::<TerminalCtrlCHandlerPlugin>(),

@@ -60,7 +60,7 @@ pub(crate) fn run(session: Session) -> AppExit {
 }
 
 /// Only what went wrong, on standard error.
-pub(crate) fn log_plugin() -> LogPlugin {
+fn log_plugin() -> LogPlugin {
     LogPlugin {
         level: Level::ERROR,
         filter: "wgpu=error,naga=error".to_owned(),

@@ -108,7 +108,7 @@ impl Driven {
     fn click(&mut self, label: &str) {
         let pos = self
             .place(label)
-            .unwrap_or_else(|| panic!("no widget is called {label}"));
+            .expect("a widget of this name is on screen");
         self.send(egui::Event::PointerMoved(pos));
         for pressed in [true, false] {
             self.send(egui::Event::PointerButton {

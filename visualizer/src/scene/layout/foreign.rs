@@ -19,7 +19,6 @@ const SPACING: f32 = 32.0;
 
 /// Places any topology. Nodes of one rank share a column; their order is dagre's.
 pub(super) fn place(topology: &Topology) -> Placement {
-    let components = &topology.components;
     let sizes = node_sizes(topology);
     let name = |index: usize| format!("{index:05}");
     let mut graph = Graph::with_options(GraphOptions {

@@ -12,7 +12,7 @@ use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, Vec2, po
 use flowreel_engine::model::topology::{Component, ComponentKind};
 
 /// Below this zoom a node shows its name and one number.
-const WORDS_FROM: f32 = 0.6;
+const WORDS_FROM: f32 = 0.75;
 /// Below this zoom a node shows its icon only.
 const NAME_FROM: f32 = 0.35;
 
@@ -63,8 +63,8 @@ impl Board<'_> {
     }
 
     /// A name that is cut where it would leave the node.
-    fn name(&self, x: f32, y: f32, align: Align2, name: &str, room: f32) {
-        let font = text::semibold(size::TEXT_NODE * self.zoom);
+    fn name(&self, x: f32, y: f32, align: Align2, (name, font): (&str, FontId), room: f32) {
+        let font = FontId::new(font.size * self.zoom, font.family);
         let mut job =
             egui::text::LayoutJob::simple_singleline(name.to_owned(), font, self.theme.t1);
         job.wrap = egui::text::TextWrapping::truncate_at_width(room * self.zoom);
@@ -72,6 +72,11 @@ impl Board<'_> {
         let place = align.anchor_size(self.at(x, y), galley.size());
         self.painter.galley(place.min, galley, self.theme.t1);
     }
+}
+
+/// A name in the size it has on a full node.
+fn title(name: &str) -> (&str, FontId) {
+    (name, text::semibold(size::TEXT_NODE))
 }
 
 /// Draws the node of one component.
@@ -170,26 +175,32 @@ fn compact(board: &Board, component: &Component, node: &Node) {
     let theme = board.theme;
     let color = theme.component_mark(component.kind);
     let icon = icons::Icon::of_component(component.kind);
+    let label = component.label.as_str();
     let middle = board.size / 2.0;
     if board.zoom < NAME_FROM {
         board.icon(middle.x - 14.0, middle.y - 14.0, 28.0, icon, color);
         return;
     }
-    board.icon(12.0, 12.0, 22.0, icon, color);
-    let big = FontId::new(20.0, text::semibold(20.0).family);
-    board.text(
-        40.0,
-        23.0,
+    // On screen the name keeps its size; what does not fit is cut.
+    let side = 14.0 / board.zoom;
+    let line = 12.0 / board.zoom;
+    let middle = board.size.y / 2.0;
+    board.icon(10.0, middle - side, side, icon, color);
+    let left = 10.0 + side + 4.0;
+    let name = text::semibold(size::TEXT_LABEL / board.zoom);
+    let room = board.size.x - left - 4.0;
+    board.name(
+        left,
+        middle - side / 2.0,
         Align2::LEFT_CENTER,
-        &component.label,
-        big,
-        theme.t1,
+        (label, name),
+        room,
     );
     let number = node.words.number.as_ref().unwrap_or(&node.words.lines[0]);
-    let font = FontId::new(20.0, text::mono_semibold(20.0).family);
+    let font = text::mono_semibold(line);
     board.text(
-        14.0,
-        board.size.y - 20.0,
+        10.0,
+        middle + line * 0.7,
         Align2::LEFT_CENTER,
         number,
         font,
@@ -207,7 +218,13 @@ fn inside(board: &Board, component: &Component, node: &Node) {
     match component.kind {
         ComponentKind::Clients => {
             board.icon(width / 2.0 - 10.0, 14.0, 20.0, icon, color);
-            board.name(width / 2.0, 47.5, Align2::CENTER_CENTER, label, width - 8.0);
+            board.name(
+                width / 2.0,
+                47.5,
+                Align2::CENTER_CENTER,
+                title(label),
+                width - 8.0,
+            );
             board.text(
                 width / 2.0,
                 66.0,
@@ -219,7 +236,7 @@ fn inside(board: &Board, component: &Component, node: &Node) {
         }
         ComponentKind::Balancer => {
             board.icon(18.0, 15.0, 16.0, icon, color);
-            board.name(19.0, 45.5, Align2::LEFT_CENTER, label, width - 34.0);
+            board.name(19.0, 45.5, Align2::LEFT_CENTER, title(label), width - 34.0);
             board.text(
                 19.0,
                 63.0,
@@ -232,7 +249,7 @@ fn inside(board: &Board, component: &Component, node: &Node) {
         }
         ComponentKind::Server | ComponentKind::Middleware | ComponentKind::Controller => {
             board.icon(12.0, 13.0, 16.0, icon, color);
-            board.name(34.0, 21.5, Align2::LEFT_CENTER, label, width - 40.0);
+            board.name(34.0, 21.5, Align2::LEFT_CENTER, title(label), width - 40.0);
             board.text(
                 12.0,
                 42.0,
@@ -247,7 +264,7 @@ fn inside(board: &Board, component: &Component, node: &Node) {
         }
         ComponentKind::Database => {
             board.icon(12.0, 23.0, 16.0, icon, color);
-            board.name(35.0, 31.5, Align2::LEFT_CENTER, label, width - 42.0);
+            board.name(35.0, 31.5, Align2::LEFT_CENTER, title(label), width - 42.0);
             board.text(
                 12.0,
                 54.0,
@@ -285,7 +302,7 @@ fn inside_back(board: &Board, component: &Component, node: &Node) {
     match component.kind {
         ComponentKind::Queue | ComponentKind::Delay => {
             board.icon(16.0, 10.0, 16.0, icon, color);
-            board.name(39.0, 18.5, Align2::LEFT_CENTER, label, width - 66.0);
+            board.name(39.0, 18.5, Align2::LEFT_CENTER, title(label), width - 66.0);
             let number = if words.is_hot {
                 theme.error_text
             } else {
@@ -311,7 +328,7 @@ fn inside_back(board: &Board, component: &Component, node: &Node) {
         }
         ComponentKind::Worker => {
             board.icon(16.0, 12.0, 16.0, icon, color);
-            board.name(38.0, 20.5, Align2::LEFT_CENTER, label, width - 46.0);
+            board.name(38.0, 20.5, Align2::LEFT_CENTER, title(label), width - 46.0);
             figure(board, 16.0, 44.0, words.number.as_deref(), theme.t1);
             board.text(
                 width - 16.0,
@@ -329,7 +346,7 @@ fn inside_back(board: &Board, component: &Component, node: &Node) {
         _ => {
             let mono = text::mono(size::TEXT_LABEL);
             board.icon(12.0, 13.0, 16.0, icon, color);
-            board.name(33.0, 21.5, Align2::LEFT_CENTER, label, width - 40.0);
+            board.name(33.0, 21.5, Align2::LEFT_CENTER, title(label), width - 40.0);
             let first = if node.status == Status::Error {
                 theme.error_text
             } else {

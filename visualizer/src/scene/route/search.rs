@@ -11,6 +11,8 @@ use std::collections::BinaryHeap;
 const CORNER_COST: u32 = 60;
 /// Lines between nodes keep this distance from them.
 const CLEARANCE: f32 = 14.0;
+/// Ways keep this far from nodes they pass.
+const PASSING: f32 = 8.0;
 
 /// A way from the right of `from` to the left of `to`, or any other sides where that is shorter.
 pub(super) fn shortest(ground: &Ground, from: usize, to: usize) -> Vec<Pos2> {
@@ -18,12 +20,17 @@ pub(super) fn shortest(ground: &Ground, from: usize, to: usize) -> Vec<Pos2> {
     let starts = [a.right_center(), a.center_bottom(), a.center_top()];
     let ends = [b.left_center(), b.center_bottom(), b.center_top()];
     let lines = Lines::new(ground, &starts, &ends);
-    lines
-        .search(ground.nodes, &starts, &ends)
-        .unwrap_or_else(|| {
-            // Every node is surrounded by free lines, so this is reached only by nodes without a size.
-            vec![a.right_center(), b.left_center()]
-        })
+    // Ways keep off the nodes they only pass.
+    let mut nodes: Vec<Rect> = ground
+        .nodes
+        .iter()
+        .map(|node| node.expand(PASSING))
+        .collect();
+    (nodes[from], nodes[to]) = (a, b);
+    lines.search(&nodes, &starts, &ends).unwrap_or_else(|| {
+        // Every node is surrounded by free lines, so this is reached only by nodes without a size.
+        vec![a.right_center(), b.left_center()]
+    })
 }
 
 /// Lines along which a way may run.
