@@ -17,6 +17,7 @@ pub mod metrics_strip;
 mod overlay;
 mod paint;
 mod plots;
+mod sections;
 pub mod timeline;
 pub mod top_bar;
 pub(crate) mod widgets;

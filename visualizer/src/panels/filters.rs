@@ -3,7 +3,8 @@
 //! Belongs here: source facts, filter box, check rows with counts. Does not belong here: applying
 //! the filter. A narrow window folds the panel into a rail of icons that open it as a popup.
 
-use super::widgets::{check_row, draw_key, key_value, link, section};
+use super::sections::{key_value, section};
+use super::widgets::{check_row, draw_key, link};
 use super::{Align, Ink, format, silent, text, text_mid, text_within, theme_of};
 use crate::theme::icons::{self, Icon};
 use crate::theme::{Flow, Theme, size, text as face};

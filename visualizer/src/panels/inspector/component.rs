@@ -3,7 +3,8 @@
 //! Belongs here: which figures each kind shows. Does not belong here: working them out.
 
 use crate::panels::plots::{bar, sparkline};
-use crate::panels::widgets::{Button, Look, badge_at, badge_width, key_value, link, section};
+use crate::panels::sections::{key_value, section};
+use crate::panels::widgets::{Button, Look, badge_at, badge_width, link};
 use crate::panels::{Align, Ink, format, text_mid, text_within};
 use crate::theme::icons::{self, Icon};
 use crate::theme::{Badge, Theme, marks, size, text as face};

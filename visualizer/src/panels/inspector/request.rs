@@ -3,7 +3,8 @@
 //! Belongs here: rows and their words. Does not belong here: the time axis (gantt).
 
 use super::stages::stages_ui;
-use crate::panels::widgets::{Button, Look, key_value, section};
+use crate::panels::sections::{key_value, section};
+use crate::panels::widgets::{Button, Look};
 use crate::panels::{Align, Ink, format, text, text_mid, text_within};
 use crate::theme::icons::Icon;
 use crate::theme::{Flow, Theme, marks, mixed, size, text as face};

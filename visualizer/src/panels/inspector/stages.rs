@@ -4,7 +4,7 @@
 
 use super::gantt::Gantt;
 use super::request::Shown;
-use crate::panels::widgets::head;
+use crate::panels::sections::head;
 use crate::panels::{Align, Ink, format, text_mid, text_within};
 use crate::theme::{Flow, Theme, marks, mixed, size, text as face};
 use crate::view::{Action, Stage, View};
