@@ -15,7 +15,7 @@ use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::model::topology::Topology;
 use flowreel_engine::recording::Detail;
-use hops::Hops;
+use hops::{HOP_MIN_NS, Hops};
 use requests::Requests;
 use std::collections::HashMap;
 
@@ -23,6 +23,9 @@ use std::collections::HashMap;
 const CHECKPOINT_EVENTS: usize = 8192;
 /// Most checkpoints held.
 const CHECKPOINTS_MAX: usize = 256;
+
+/// Shorter runs than this end before moves of the usual length have arrived.
+const SHORT_RUN_NS: u64 = 5_000_000_000;
 
 /// The state after some of a reel's events.
 #[derive(Clone, Debug)]
@@ -62,7 +65,7 @@ impl Reel {
         let head = SystemState::new(&topology);
         Self {
             requests: Requests::new(&topology),
-            hops: Hops::new(&topology),
+            hops: Hops::new(&topology, HOP_MIN_NS),
             lanes: lanes::empty(),
             events: Vec::new(),
             checkpoints: vec![Folded {
@@ -178,6 +181,27 @@ impl Reel {
         if let Some(mark) = open {
             mark.until = Some(event.t_ns);
         }
+    }
+
+    /// Says that nothing follows. A run too short for moves of the usual length is drawn with shorter ones.
+    pub fn complete(&mut self) {
+        self.settle();
+        if self.end().0 >= SHORT_RUN_NS || self.events.is_empty() {
+            return;
+        }
+        let mut moves: HashMap<_, u64> = HashMap::new();
+        let mut most = 1;
+        for hop in self.hops.all() {
+            let count = moves.entry((hop.request, hop.part)).or_default();
+            *count += 1;
+            most = most.max(*count);
+        }
+        let shortest_ns = (self.end().0 / (most + 1)).clamp(1, HOP_MIN_NS);
+        let mut hops = Hops::new(&self.topology, shortest_ns);
+        for event in &self.events {
+            hops.push(event);
+        }
+        self.hops = hops;
     }
 
     /// Events are missing between these moments.

@@ -230,7 +230,10 @@ impl Session {
                 self.set_progress(Progress::Lost { cause, retry_in_s });
             }
             Message::Back => self.set_progress(Progress::Reading(None)),
-            Message::End => self.set_progress(Progress::Complete),
+            Message::End => {
+                self.reel.complete();
+                self.set_progress(Progress::Complete);
+            }
             Message::Failed(error) => {
                 let cause = error.to_string();
                 self.notice = Some(Notice {

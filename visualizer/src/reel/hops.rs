@@ -67,6 +67,7 @@ struct Track {
 /// All moves of a run.
 #[derive(Clone, Debug)]
 pub struct Hops {
+    shortest_ns: u64,
     hops: Vec<Hop>,
     slots: HashMap<u64, Vec<usize>>,
     tracks: HashMap<(RequestId, PartId), Track>,
@@ -77,9 +78,11 @@ pub struct Hops {
 }
 
 impl Hops {
-    pub(super) fn new(topology: &Topology) -> Self {
+    /// No moves yet; each will be drawn at least this long.
+    pub(super) fn new(topology: &Topology, shortest_ns: u64) -> Self {
         let edges = topology.edges.iter().enumerate();
         Self {
+            shortest_ns,
             hops: Vec::new(),
             slots: HashMap::new(),
             tracks: HashMap::new(),
@@ -152,6 +155,7 @@ impl Hops {
         let edge = self.edges.get(&(from, to)).copied();
         let channel = self.channel_via.get(&to).copied();
         let edge_kind = edge.map_or(EdgeKind::Main, |edge| self.edge_kinds[edge]);
+        let usual_ns = self.shortest_ns;
         let track = self.track(event);
         track.attempt = track.attempt.max(event.attempt);
         track.channel = channel.unwrap_or(track.channel);
@@ -161,7 +165,11 @@ impl Hops {
         };
         let start = track.free_from.max(event.t_ns);
         let is_late = start.since_ns(event.t_ns) > LAG_MAX_NS;
-        let shortest_ns = if is_late { HOP_HURRIED_NS } else { HOP_MIN_NS };
+        let shortest_ns = if is_late {
+            HOP_HURRIED_NS.min(usual_ns)
+        } else {
+            usual_ns
+        };
         let length_ns = transit_ns.max(shortest_ns);
         let end = start.checked_add_ns(length_ns).unwrap_or(TimeNs::MAX);
         track.free_from = end;
@@ -220,6 +228,12 @@ impl Hops {
             .flatten()
             .map(|index| &self.hops[*index])
             .filter(move |hop| hop.from <= t && t < hop.to)
+    }
+
+    /// Shortest drawn move of this run.
+    #[must_use]
+    pub const fn shortest_ns(&self) -> u64 {
+        self.shortest_ns
     }
 
     /// All moves.

@@ -117,9 +117,9 @@ pub fn picture(input: Input) -> Picture {
         ..Picture::default()
     };
     let moving = moving(input);
-    picture.is_not_to_scale = moving
-        .iter()
-        .any(|(hop, _)| hop.from > hop.recorded || hop.to.since_ns(hop.from) == HOP_MIN_NS);
+    picture.is_not_to_scale = moving.iter().any(|(hop, _)| {
+        hop.from > hop.recorded || hop.to.since_ns(hop.from) == input.reel.hops().shortest_ns()
+    });
     if moving.len() > SAMPLED_MAX {
         picture.streams = streams(input, &moving);
     }

@@ -40,6 +40,11 @@ impl Board<'_> {
         self.painter.text(self.at(x, y), align, words, font, color);
     }
 
+    fn polygon(&self, points: Vec<Pos2>, fill: Color32, stroke: Stroke) {
+        self.painter
+            .add(Shape::convex_polygon(points, fill, stroke));
+    }
+
     fn icon(&self, x: f32, y: f32, side: f32, icon: icons::Icon, color: Color32) {
         icons::draw(self.painter, self.rect(x, y, side, side), icon, color);
     }
@@ -119,8 +124,7 @@ fn body(board: &Board, kind: ComponentKind, node: &Node, shape: &Silhouette) {
             .collect()
     };
     if shape.is_stacked {
-        painter_polygon(
-            board,
+        board.polygon(
             place(&shape.outline, vec2(5.0, -5.0)),
             theme.bg1,
             Stroke::new(1.0 * board.zoom, theme.line2),
@@ -134,12 +138,7 @@ fn body(board: &Board, kind: ComponentKind, node: &Node, shape: &Silhouette) {
         (size::STROKE_NODE, theme.line2)
     };
     let stroke = Stroke::new(width * board.zoom.max(0.6), color);
-    painter_polygon(
-        board,
-        place(&shape.outline, Vec2::ZERO),
-        theme.bg2,
-        Stroke::NONE,
-    );
+    board.polygon(place(&shape.outline, Vec2::ZERO), theme.bg2, Stroke::NONE);
     board.painter.add(Shape::line(
         place(&shape.bar, Vec2::ZERO),
         Stroke::new(BAR * board.zoom, theme.component_fill(kind)),
@@ -162,12 +161,6 @@ fn body(board: &Board, kind: ComponentKind, node: &Node, shape: &Silhouette) {
     } else {
         board.painter.add(Shape::closed_line(outline, stroke));
     }
-}
-
-fn painter_polygon(board: &Board, points: Vec<Pos2>, fill: Color32, stroke: Stroke) {
-    board
-        .painter
-        .add(Shape::convex_polygon(points, fill, stroke));
 }
 
 /// Icon, name and one number.
