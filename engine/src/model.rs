@@ -8,6 +8,7 @@ pub mod event;
 pub mod hash;
 pub mod id;
 pub mod metrics;
+mod packed;
 pub mod state;
 pub mod table;
 pub mod time;

@@ -29,14 +29,13 @@ pub struct InFlight {
 }
 
 /// A finished request; `begun_seq..=finished_seq` in the reel holds its journey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FinishedRequest {
     /// Which.
     pub request: RequestId,
     /// Its class.
     pub class: ClassId,
     /// How it ended.
-    #[serde(with = "outcome_code")]
     pub outcome: Outcome,
     /// When it began.
     pub begun: TimeNs,
@@ -50,27 +49,6 @@ pub struct FinishedRequest {
     pub answered: Option<TimeNs>,
     /// Highest run number of its jobs.
     pub attempts: u16,
-}
-
-mod outcome_code {
-    use crate::model::event::Outcome;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde asks for")]
-    pub(super) fn serialize<S: Serializer>(
-        outcome: &Outcome,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(outcome.code())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Outcome, D::Error> {
-        let code = u8::deserialize(deserializer)?;
-        Outcome::from_code(code)
-            .ok_or_else(|| serde::de::Error::custom(format!("{code} is no outcome")))
-    }
 }
 
 /// Requests by how they ended. `started + reopened` is the sum of all the others.

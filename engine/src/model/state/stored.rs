@@ -8,13 +8,15 @@ use super::{
     Anomalies, ClassState, ComponentState, FinishedRequest, InFlight, PathState, SystemMeasures,
     SystemState, Visit, VisitKey,
 };
-use crate::model::event::EventKind;
+use crate::model::event::{EventKind, Outcome};
 use crate::model::hash::RunHash;
-use crate::model::id::{ComponentId, RequestId};
+use crate::model::id::{ClassId, ComponentId, RequestId};
+use crate::model::packed::Packed;
 use crate::model::table::Table;
 use crate::model::time::TimeNs;
 use crate::model::topology::{ComponentKind, Topology};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// More events than any run has: 2^60 at a billion a second take 36 years.
@@ -47,7 +49,62 @@ struct StateForm {
     in_flight: Vec<(RequestId, InFlight)>,
     visits: Vec<(VisitKey, Visit)>,
     edges: Vec<(ComponentId, ComponentId, u64)>,
-    finished: Vec<FinishedRequest>,
+    /// Row after row, see [`pack_finished`].
+    finished: Packed,
+}
+
+/// Each request as steps from the one before it: they are near in number and time.
+fn pack_finished(finished: &VecDeque<FinishedRequest>) -> Packed {
+    let mut packed = Packed::default();
+    let (mut request, mut at_ns, mut seq) = (0, 0, 0);
+    for row in finished {
+        packed.push_step(request, row.request.0);
+        packed.push(u64::from(row.class.0));
+        packed.push(u64::from(row.outcome.code()));
+        packed.push_step(at_ns, row.finished.0);
+        packed.push_step(row.begun.0, row.finished.0);
+        packed.push_step(seq, row.finished_seq);
+        packed.push_step(row.begun_seq, row.finished_seq);
+        packed.push(u64::from(row.answered.is_some()));
+        if let Some(answered) = row.answered {
+            packed.push_step(row.begun.0, answered.0);
+        }
+        packed.push(u64::from(row.attempts));
+        (request, at_ns, seq) = (row.request.0, row.finished.0, row.finished_seq);
+    }
+    packed
+}
+
+/// What [`pack_finished`] packed; `None` where it did not.
+fn unpack_finished(packed: &Packed) -> Option<VecDeque<FinishedRequest>> {
+    let mut finished = VecDeque::with_capacity(super::FINISHED_KEPT);
+    let mut reader = packed.reader();
+    let (mut request, mut at_ns, mut seq) = (0, 0, 0);
+    while !reader.is_at_end() {
+        request = reader.next_step(request)?;
+        let class = ClassId(reader.next()?.try_into().ok()?);
+        let outcome = Outcome::from_code(reader.next()?.try_into().ok()?)?;
+        at_ns = reader.next_step(at_ns)?;
+        let begun = TimeNs(at_ns.wrapping_sub(reader.next_step(0)?));
+        seq = reader.next_step(seq)?;
+        let begun_seq = seq.wrapping_sub(reader.next_step(0)?);
+        let answered = match reader.next()? {
+            0 => None,
+            _ => Some(TimeNs(reader.next_step(begun.0)?)),
+        };
+        finished.push_back(FinishedRequest {
+            request: RequestId(request),
+            class,
+            outcome,
+            begun,
+            finished: TimeNs(at_ns),
+            begun_seq,
+            finished_seq: seq,
+            answered,
+            attempts: reader.next()?.try_into().ok()?,
+        });
+    }
+    (finished.len() <= super::FINISHED_KEPT).then_some(finished)
 }
 
 impl SystemState {
@@ -93,7 +150,7 @@ impl Serialize for SystemState {
             in_flight: self.in_flight(),
             visits: self.visits(),
             edges: self.edge_counts(),
-            finished: self.finished.iter().copied().collect(),
+            finished: pack_finished(&self.finished),
         }
         .serialize(serializer)
     }
@@ -106,9 +163,8 @@ impl<'de> Deserialize<'de> for SystemState {
         if form.components.len() != form.kinds.len() || !form.anomalies.is_well_formed() {
             return Err(D::Error::custom("a state with missing components"));
         }
-        if form.finished.len() > super::FINISHED_KEPT {
-            return Err(D::Error::custom("a state with too many finished requests"));
-        }
+        let finished = unpack_finished(&form.finished)
+            .ok_or_else(|| D::Error::custom("a state with broken finished requests"))?;
         let fits = form
             .components
             .iter()
@@ -151,7 +207,7 @@ impl<'de> Deserialize<'de> for SystemState {
             in_flight,
             visits,
             edges,
-            finished: form.finished.into(),
+            finished,
         })
     }
 }
