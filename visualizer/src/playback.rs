@@ -12,7 +12,7 @@ use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
 
 /// Live playheads further behind than this jump to the newest event.
-const LIVE_LAG_MAX_NS: u64 = 2_000_000_000;
+const LIVE_LAG_MAX_NS: u64 = 500_000_000;
 /// A frame that took longer moves the playhead by no more than this.
 const FRAME_MAX_NS: u64 = 250_000_000;
 

@@ -232,6 +232,10 @@ impl Session {
             Message::Back => self.set_progress(Progress::Reading(None)),
             Message::End => {
                 self.reel.complete();
+                if self.player.is_following_live() {
+                    // Nothing new will come: the clock runs out like any other's.
+                    self.player.follow_live(&self.reel, false);
+                }
                 self.set_progress(Progress::Complete);
             }
             Message::Failed(error) => {
