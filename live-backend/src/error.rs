@@ -144,6 +144,12 @@ impl IntoResponse for AppError {
             let seconds = HeaderValue::from_static("1");
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        let may_be_unread = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT];
+        if may_be_unread.contains(&self.status) {
+            // What is left of the body would be read as the next request; nobody may send one here.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         response
     }
 }

@@ -19,10 +19,10 @@ use crate::telemetry::{Class, Part, Place, Telemetry, Visit};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flowreel_engine::model::event::Outcome;
 use forward::{Forwarder, UpstreamFault};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ use tokio_util::task::TaskTracker;
 
 /// Largest body that is passed on, in bytes; servers have smaller limits of their own.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Most of a body that is read to answer 413 before the connection closes.
+const DISCARD_BYTES_MAX: usize = 8 * BODY_BYTES_MAX;
 /// Longest time for a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -236,25 +238,42 @@ fn no_server(has_tried: bool) -> AppError {
     AppError::unavailable("no_server", "no server is healthy now, try again")
 }
 
-async fn read_body(body: Incoming) -> Result<Bytes, AppError> {
-    let limited = Limited::new(body, BODY_BYTES_MAX).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, limited).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(AppError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "payload_too_large",
-            format!("the body is longer than {BODY_BYTES_MAX} bytes"),
-        )),
-        Ok(Err(_broken)) => Err(AppError::bad_request(
-            "incomplete_body",
-            "the body ended early",
-        )),
+async fn read_body(mut body: Incoming) -> Result<Bytes, AppError> {
+    match tokio::time::timeout(BODY_TIMEOUT, collect(&mut body)).await {
+        Ok(read) => read,
         Err(_late) => Err(AppError::new(
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",
             "the body took too long",
         )),
     }
+}
+
+/// Reads past the limit without keeping it: a client that is still sending would miss the answer.
+async fn collect(body: &mut Incoming) -> Result<Bytes, AppError> {
+    let mut kept = BytesMut::new();
+    let mut read_bytes = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|_broken| AppError::bad_request("incomplete_body", "the body ended early"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        read_bytes += data.len();
+        if read_bytes <= BODY_BYTES_MAX {
+            kept.extend_from_slice(&data);
+        } else if read_bytes > DISCARD_BYTES_MAX {
+            break;
+        }
+    }
+    if read_bytes <= BODY_BYTES_MAX {
+        return Ok(kept.freeze());
+    }
+    Err(AppError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "payload_too_large",
+        format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+    ))
 }
 
 #[cfg(test)]

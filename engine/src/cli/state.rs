@@ -2,6 +2,7 @@
 //!
 //! Belongs here: a state as an answer. Does not belong here: reaching it (replay), what it means (model::state).
 
+use super::info::GapAnswer;
 use super::moment::Moment;
 use super::{CliError, Console, Outcome, reel_file};
 use clap::ValueEnum;
@@ -129,6 +130,15 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let failed = |error| reel_file::read_error(&args.reel, &error);
     let mut playhead = Playhead::new(reader).map_err(failed)?;
     playhead.seek(t, via).map_err(failed)?;
+    // A state after lost events is not the whole truth, and says so.
+    for gap in playhead
+        .reader()
+        .gaps()
+        .iter()
+        .filter(|gap| gap.from_t_ns <= t)
+    {
+        console.progress(format_args!("{}", GapAnswer::new(gap).line()));
+    }
     let answer = answer(t, playhead.state(), playhead.reader().topology());
     if console.json {
         console.answer(&answer)?;

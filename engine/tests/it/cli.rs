@@ -23,7 +23,7 @@ fn flowreel(arguments: &[&str]) -> Output {
 }
 
 /// Exit code, the one JSON object on standard output, standard error.
-fn json(arguments: &[&str]) -> (i32, Value, String) {
+pub(crate) fn json(arguments: &[&str]) -> (i32, Value, String) {
     let output = flowreel(&[arguments, &["--json"]].concat());
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
@@ -116,6 +116,13 @@ fn a_torn_reel_is_recovered_and_holds() {
     assert_eq!((code, &info["complete"]), (0, &false.into()));
     assert_eq!(info["gaps"][0]["reason"], "torn-tail");
     assert_eq!(info.get("dropped"), None);
+    let (_, _, said) = json(&["state", &reel, "--at", "299s"]);
+    assert!(
+        said.starts_with("gap: "),
+        "a state after lost events says so: {said}"
+    );
+    let (_, _, said) = json(&["state", &reel, "--at", "1s"]);
+    assert_eq!(said, "", "nothing is lost before the first second");
     let out = folder.join("saved.reel").display().to_string();
     let (code, recovered, _) = json(&["recover", &reel, &out]);
     assert_eq!(code, 0, "{recovered}");

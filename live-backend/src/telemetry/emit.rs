@@ -124,6 +124,11 @@ impl Telemetry {
         RequestId(self.shared.request_count.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
+    /// True for ids of this run.
+    pub(super) fn was_handed_out(&self, request: RequestId) -> bool {
+        (1..=self.shared.request_count.load(Ordering::Relaxed)).contains(&request.0)
+    }
+
     /// Records one stage now. Never blocks: where this thread's ring is full the event is lost and counted.
     #[inline]
     pub fn emit(&self, stage: Stage) {

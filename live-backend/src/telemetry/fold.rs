@@ -8,10 +8,12 @@ use super::journal::Journal;
 use super::spool::Outbox;
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::state::SystemState;
+use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::model::topology::Topology;
 use flowreel_engine::recording::{FinishInfo, Gap, ReelWriter, WriteError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// Counts of a recording; at its end emitted = written + dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -38,6 +40,8 @@ pub(super) struct Folded {
     dropped: AtomicU64,
     late: AtomicU64,
     disk_faults: AtomicU64,
+    /// Everything emitted up to this moment is folded.
+    settled: watch::Sender<TimeNs>,
 }
 
 #[derive(Debug)]
@@ -139,7 +143,16 @@ impl Folded {
             dropped: AtomicU64::new(0),
             late: AtomicU64::new(0),
             disk_faults: AtomicU64::new(0),
+            settled: watch::Sender::new(TimeNs::ZERO),
         }
+    }
+
+    pub(super) fn settle(&self, until: TimeNs) {
+        self.settled.send_replace(until);
+    }
+
+    pub(super) fn settling(&self) -> watch::Receiver<TimeNs> {
+        self.settled.subscribe()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, FoldedInner> {

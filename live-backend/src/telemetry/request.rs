@@ -12,6 +12,10 @@ use flowreel_engine::model::id::{ComponentId, PartId, RequestId};
 use flowreel_engine::model::time::TimeNs;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Longest wait for a request that just began: many times the recorder's window.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A request's journey so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -89,6 +93,21 @@ pub struct LogLine {
 }
 
 impl Telemetry {
+    /// The journey of a recent request, or `None` where it is not among those kept. A request whose id
+    /// was handed out a moment ago is waited for until what it did so far is folded.
+    pub async fn settled_request_report(&self, request: RequestId) -> Option<RequestReport> {
+        let asked_at = self.now();
+        let kept = self.request_report(request);
+        if kept.is_some() || !self.was_handed_out(request) {
+            return kept;
+        }
+        let mut settling = self.shared.folded.settling();
+        let folded = settling.wait_for(|until| *until >= asked_at);
+        // Whether it settled or took too long, the answer is what is kept by then.
+        let _settled_in_time = tokio::time::timeout(SETTLE_TIMEOUT, folded).await.is_ok();
+        self.request_report(request)
+    }
+
     /// The journey of a recent request, or `None` where it is not among those kept.
     #[must_use]
     pub fn request_report(&self, request: RequestId) -> Option<RequestReport> {

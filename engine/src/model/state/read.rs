@@ -119,7 +119,7 @@ impl SystemState {
         all
     }
 
-    /// The last [`FINISHED_KEPT`] finished requests, oldest first.
+    /// The last [`FINISHED_KEPT`](super::FINISHED_KEPT) finished requests, oldest first.
     pub fn finished(&self) -> impl ExactSizeIterator<Item = &FinishedRequest> {
         self.finished.iter()
     }

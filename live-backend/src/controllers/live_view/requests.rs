@@ -14,9 +14,12 @@ pub(crate) async fn show(
     State(server): State<ServerState>,
     Path(id): Path<String>,
 ) -> Result<Json<RequestReport>, AppError> {
-    let id = id.parse().map(RequestId).ok();
-    let report = id.and_then(|id| server.app.telemetry.request_report(id));
-    report.map(Json).ok_or_else(|| {
-        AppError::not_found("no request of this id is kept; the last 1000 finished ones are")
-    })
+    let unknown =
+        || AppError::not_found("no request of this id is kept; the last 1000 finished ones are");
+    let id = id
+        .parse()
+        .map(RequestId)
+        .map_err(|_not_a_number| unknown())?;
+    let report = server.app.telemetry.settled_request_report(id).await;
+    report.map(Json).ok_or_else(unknown)
 }

@@ -80,7 +80,9 @@ impl Worker {
         while let Ok(()) | Err(RecvTimeoutError::Timeout) = commands.recv_timeout(DRAIN_INTERVAL) {
             self.drain();
             let now = self.telemetry.now();
-            self.release(TimeNs(now.0.saturating_sub(WINDOW_NS)));
+            let horizon = TimeNs(now.0.saturating_sub(WINDOW_NS));
+            self.release(horizon);
+            self.telemetry.shared.folded.settle(horizon);
             if now.since_ns(self.flushed_at) >= FLUSH_INTERVAL_NS {
                 self.flushed_at = now;
                 self.flush(now);
@@ -97,6 +99,7 @@ impl Worker {
         }
         self.tell_losses();
         let shared = Arc::clone(&self.telemetry.shared);
+        shared.folded.settle(TimeNs::MAX);
         let dropped = self.counts().dropped;
         let ended = shared.folded.lock().fold.finish(dropped);
         self.publish();
