@@ -13,7 +13,9 @@ use crate::telemetry::{Place, Telemetry};
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
 use socketioxide::layer::SocketIoLayer;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +57,10 @@ impl ServerSockets {
 #[derive(Clone, Copy)]
 struct Owner(UserId);
 
+/// How many connections there were with this one.
+#[derive(Clone, Copy)]
+struct Position(u64);
+
 impl Gateway {
     /// Socket.IO for one server.
     pub(crate) fn attach(&self, server: Place) -> ServerSockets {
@@ -67,28 +73,37 @@ impl Gateway {
             .max_buffer_size(CLIENT_BUFFER_PACKETS)
             .build_layer();
         let gateway = self.clone();
-        io.ns("/", async move |socket: SocketRef| {
-            gateway.connected(&socket, server);
-        });
+        // A middleware runs before the client is told that it is connected; a handler runs beside what
+        // the client sends next, and an early `authenticate` would find nobody listening.
+        let listen = {
+            let gateway = self.clone();
+            async move |socket: SocketRef| {
+                gateway.listen(&socket, server);
+                Ok::<_, Infallible>(())
+            }
+        };
+        let connected = async move |socket: SocketRef| gateway.connected(&socket);
+        io.ns("/", connected.with(listen));
         ServerSockets { io, layer }
     }
 
-    fn connected(&self, socket: &SocketRef, server: Place) {
+    fn connected(&self, socket: &SocketRef) {
+        let is_over = |Position(open)| self.connections_max > 0 && open > self.connections_max;
+        if socket.extensions.get::<Position>().is_some_and(is_over) {
+            let full = AuthError {
+                code: "full",
+                message: "too many connections, try later",
+            };
+            send(socket, "auth:error", &full);
+            drop(socket.clone().disconnect());
+        }
+    }
+
+    fn listen(&self, socket: &SocketRef, server: Place) {
         let open = self.sockets.opened();
         self.telemetry.connection_opened(open);
+        socket.extensions.insert(Position(open));
         self.on_leave(socket);
-        if self.connections_max > 0 && open > self.connections_max {
-            send(
-                socket,
-                "auth:error",
-                &AuthError {
-                    code: "full",
-                    message: "too many connections, try later",
-                },
-            );
-            drop(socket.clone().disconnect());
-            return;
-        }
         self.on_authenticate(socket, server);
         self.on_confirm(socket);
         self.on_mark_read(socket);
