@@ -3,6 +3,7 @@
 mod cli;
 mod import;
 mod kernel;
+mod recordings;
 mod reel;
 mod reel_hostile;
 mod replay;
