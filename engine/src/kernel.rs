@@ -7,6 +7,7 @@
 //! run are a prefix of those of a longer one. Appointments at one instant run in the order in which
 //! they were made.
 
+mod arrivals;
 mod calendar;
 mod finish;
 mod flow;
@@ -99,6 +100,8 @@ enum Appointment {
     Token(u32),
     /// Slot, and the turn of the part it was made for.
     PatienceEnd(u32, u32),
+    /// Source, and which of its users is done thinking.
+    ThinkingEnd(u32, u32),
 }
 
 const TURN_MASK: u32 = (1 << 28) - 1;
@@ -113,6 +116,7 @@ impl Appointment {
             Self::TransitEnd(slot) => (3, slot, 0),
             Self::Token(slot) => (4, slot, 0),
             Self::PatienceEnd(slot, turn) => (5, slot, turn & TURN_MASK),
+            Self::ThinkingEnd(source, user) => (6, source, user),
         };
         u64::from(slot) | u64::from(turn) << 32 | kind << 60
     }
@@ -130,7 +134,8 @@ impl Appointment {
             2 => Self::ParkingEnd(slot),
             3 => Self::TransitEnd(slot),
             4 => Self::Token(slot),
-            _ => Self::PatienceEnd(slot, (word >> 32) as u32 & TURN_MASK),
+            5 => Self::PatienceEnd(slot, (word >> 32) as u32 & TURN_MASK),
+            _ => Self::ThinkingEnd(slot, (word >> 32) as u32 & TURN_MASK),
         }
     }
 }
@@ -220,7 +225,13 @@ impl Kernel {
             names,
         };
         for index in 0..kernel.sources.len() {
-            kernel.plan_arrival(index)?;
+            let thinkers = kernel.sources[index].thinkers;
+            if thinkers == 0 {
+                kernel.plan_arrival(index)?;
+            }
+            for user in 1..=thinkers {
+                kernel.think(index, user)?;
+            }
         }
         Ok(kernel)
     }
@@ -261,7 +272,9 @@ impl Kernel {
 
     fn is_over(&self) -> bool {
         match self.stop {
-            Stop::Requests(count) => self.finished_count >= count,
+            Stop::Requests(count) => {
+                self.finished_count >= count || self.calendar.next_at_ns().is_none()
+            }
             Stop::Duration(end) => self.calendar.next_at_ns().is_none_or(|at| at > end),
         }
     }
@@ -294,15 +307,28 @@ impl Kernel {
             Appointment::TransitEnd(slot) => self.arrive(slot, sink)?,
             Appointment::Token(station) => self.token(station, sink)?,
             Appointment::PatienceEnd(slot, turn) => self.patience_end(slot, turn, sink)?,
+            Appointment::ThinkingEnd(source, user) => self.begin(source as usize, user, sink)?,
         }
         Ok(true)
     }
 
     fn plan_arrival(&mut self, index: usize) -> Result<(), KernelError> {
-        let gap = self.sources[index].gap_ns();
+        let Some(gap) = self.sources[index].gap_ns(self.now) else {
+            return Ok(());
+        };
         let component = self.sources[index].component;
         let slot = u32::try_from(index).unwrap_or(u32::MAX);
         self.plan(gap, Appointment::Arrival(slot), component)
+    }
+
+    /// A user of a closed source thinks before the next request.
+    fn think(&mut self, index: usize, user: u32) -> Result<(), KernelError> {
+        let Some(gap) = self.sources[index].gap_ns(self.now) else {
+            return Ok(());
+        };
+        let component = self.sources[index].component;
+        let slot = u32::try_from(index).unwrap_or(u32::MAX);
+        self.plan(gap, Appointment::ThinkingEnd(slot, user), component)
     }
 
     #[inline]
@@ -326,35 +352,42 @@ impl Kernel {
 
     fn arrival<S: Sink>(&mut self, index: usize, sink: &mut S) -> Result<(), KernelError> {
         for _ in 0..self.sources[index].batch_size() {
-            let source = &mut self.sources[index];
-            let (class, user, component, to) =
-                (source.class(), source.user(), source.component, source.to);
-            self.request_count += 1;
-            let request = Request {
-                id: self.request_count,
-                begun_ns: self.now,
-                user,
-                parts_alive: 1,
-                parts_ended: 0,
-                last_part: 0,
-                outcome: Outcome::Ok,
-            };
-            let slot = self.requests.insert(request);
-            let slot = slot.ok_or_else(|| self.too_many(component))?;
-            let part = self.parts.insert(Part::new(slot, class, 0));
-            let part = part.ok_or_else(|| self.too_many(component))?;
-            let begun = self.event(EventKind::RequestBegun, component, part);
-            self.emit(
-                StageEvent {
-                    value: u64::from(user),
-                    ..begun
-                },
-                sink,
-            );
-            sink.begun(TimeNs(self.now));
-            self.go(part, component, to, sink)?;
+            let user = self.sources[index].user();
+            self.begin(index, user, sink)?;
         }
         self.plan_arrival(index)
+    }
+
+    /// One request of that user begins.
+    #[inline]
+    fn begin<S: Sink>(&mut self, index: usize, user: u32, sink: &mut S) -> Result<(), KernelError> {
+        let source = &mut self.sources[index];
+        let (class, component, to) = (source.class(), source.component, source.to);
+        self.request_count += 1;
+        let request = Request {
+            id: self.request_count,
+            begun_ns: self.now,
+            user,
+            parts_alive: 1,
+            parts_ended: 0,
+            last_part: 0,
+            source: u16::try_from(index).unwrap_or(u16::MAX),
+            outcome: Outcome::Ok,
+        };
+        let slot = self.requests.insert(request);
+        let slot = slot.ok_or_else(|| self.too_many(component))?;
+        let part = self.parts.insert(Part::new(slot, class, 0));
+        let part = part.ok_or_else(|| self.too_many(component))?;
+        let begun = self.event(EventKind::RequestBegun, component, part);
+        self.emit(
+            StageEvent {
+                value: u64::from(user),
+                ..begun
+            },
+            sink,
+        );
+        sink.begun(TimeNs(self.now));
+        self.go(part, component, to, sink)
     }
 
     fn too_many(&self, component: u16) -> KernelError {

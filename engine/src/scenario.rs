@@ -2,6 +2,7 @@
 //!
 //! Belongs here: the language of scenario files. Does not belong here: running (kernel), files.
 
+mod arrivals;
 mod assemble;
 pub mod distribution;
 mod fields;

@@ -2,7 +2,7 @@
 //!
 //! Belongs here: completion, failure, refusal, abandonment. Does not belong here: how they began (flow).
 
-use super::slab::{NONE, Part};
+use super::slab::{NONE, Part, Request};
 use super::{Kernel, KernelError, Sink};
 use crate::model::event::{EventKind, Outcome, StageEvent};
 use crate::model::id::{ClassId, ComponentId, PathId};
@@ -204,10 +204,7 @@ impl Kernel {
         }
         match rule {
             Some(rule) => self.go(slot, at, rule, sink),
-            None => {
-                self.finish_part(slot, at, outcome, sink);
-                Ok(())
-            }
+            None => self.finish_part(slot, at, outcome, sink),
         }
     }
 
@@ -218,7 +215,7 @@ impl Kernel {
         at: u16,
         outcome: Outcome,
         sink: &mut S,
-    ) {
+    ) -> Result<(), KernelError> {
         let now = self.now;
         let Part {
             request,
@@ -262,8 +259,15 @@ impl Kernel {
             self.emit(event, sink);
             sink.finished(TimeNs(now), ClassId(class), outcome_of_all, sojourn_ns);
             self.finished_count += 1;
+            let Request { source, user, .. } = *self.requests.get(request);
             self.requests.remove(request);
+            self.parts.remove(slot);
+            if self.sources[usize::from(source)].thinkers > 0 {
+                return self.think(usize::from(source), user);
+            }
+            return Ok(());
         }
         self.parts.remove(slot);
+        Ok(())
     }
 }

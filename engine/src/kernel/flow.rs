@@ -28,14 +28,8 @@ impl Kernel {
             request: request.id,
         };
         match self.router.resolve(rule, asker, &self.stations) {
-            Destination::Done => {
-                self.finish_part(slot, from, Outcome::Ok, sink);
-                Ok(())
-            }
-            Destination::Failed => {
-                self.finish_part(slot, from, Outcome::Failed, sink);
-                Ok(())
-            }
+            Destination::Done => self.finish_part(slot, from, Outcome::Ok, sink),
+            Destination::Failed => self.finish_part(slot, from, Outcome::Failed, sink),
             Destination::Station(to) => self.forward(slot, from, to, sink),
             Destination::Chosen { station, is_new } => {
                 if self.stations[usize::from(from)].kind == ComponentKind::Balancer {
@@ -150,8 +144,7 @@ impl Kernel {
             Role::Keep | Role::Park => {
                 self.enter(EventKind::JobDeadLettered, slot, at, sink);
                 self.stations[usize::from(at)].present += 1;
-                self.finish_part(slot, at, Outcome::Failed, sink);
-                Ok(())
+                self.finish_part(slot, at, Outcome::Failed, sink)
             }
         }
     }

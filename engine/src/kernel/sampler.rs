@@ -210,7 +210,7 @@ fn gamma(shape: f64, stream: &mut Stream) -> f64 {
     clippy::cast_sign_loss,
     reason = "times are not negative, and saturation is refused by the clock"
 )]
-fn whole(ns: f64) -> u64 {
+pub(super) fn whole(ns: f64) -> u64 {
     (ns + 0.5) as u64
 }
 

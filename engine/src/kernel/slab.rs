@@ -16,6 +16,8 @@ pub(super) struct Request {
     pub(super) parts_alive: u32,
     pub(super) parts_ended: u32,
     pub(super) last_part: u16,
+    /// Position of the source it came from.
+    pub(super) source: u16,
     pub(super) outcome: Outcome,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Belongs here: drawing arrivals. Does not belong here: what happens to them.
 
+use super::arrivals::Process;
 use super::rng::Stream;
-use super::sampler::{Sampler, pick};
-use crate::scenario::distribution::Distribution;
+use super::sampler::pick;
 use crate::scenario::rule::cumulative;
 use crate::scenario::valid::{Arrivals, Batch, RuleId, Scenario, Source};
 
@@ -13,7 +13,9 @@ use crate::scenario::valid::{Arrivals, Batch, RuleId, Scenario, Source};
 pub(super) struct SourceState {
     pub(super) component: u16,
     pub(super) to: RuleId,
-    gap: Sampler,
+    process: Process,
+    /// Users who think between requests; 0 for an open source.
+    pub(super) thinkers: u32,
     gap_stream: Stream,
     batch: Batch,
     batch_stream: Stream,
@@ -27,17 +29,16 @@ impl SourceState {
     pub(super) fn new(scenario: &Scenario, source: &Source, seed: u64) -> Self {
         let name = &scenario.component(source.component).id;
         let stream = |purpose| Stream::new(seed, name, purpose);
-        let gap = match &source.arrivals {
-            Arrivals::Poisson { rate_per_s } => Sampler::new(&Distribution::Exponential {
-                mean_s: 1.0 / rate_per_s,
-            }),
-            Arrivals::Renewal(law) => Sampler::new(law),
-        };
+        let mut gap_stream = stream("arrivals");
         Self {
             component: source.component.0,
             to: source.to,
-            gap,
-            gap_stream: stream("arrivals"),
+            process: Process::new(&source.arrivals, &mut gap_stream),
+            thinkers: match source.arrivals {
+                Arrivals::Closed { users, .. } => users,
+                _ => 0,
+            },
+            gap_stream,
             batch: source.batch,
             batch_stream: stream("batch"),
             mix: cumulative(source.mix.iter().copied()),
@@ -47,10 +48,10 @@ impl SourceState {
         }
     }
 
-    /// Time to the next batch.
+    /// Time to the next batch, or to the end of a user's thinking; `None` where no more will come.
     #[inline]
-    pub(super) fn gap_ns(&mut self) -> u64 {
-        self.gap.draw_ns(&mut self.gap_stream)
+    pub(super) fn gap_ns(&mut self, now_ns: u64) -> Option<u64> {
+        self.process.gap_ns(now_ns, &mut self.gap_stream)
     }
 
     #[inline]

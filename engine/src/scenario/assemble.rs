@@ -155,7 +155,10 @@ fn graph(
             .collect(),
         source_count,
         classes: classes.iter().map(|class| class.id.clone()).collect(),
-        has_users: source_tables.iter().any(|node| has_key(node, "users")),
+        has_users: source_tables.iter().any(|node| {
+            has_key(node, "users")
+                || value_at(node, "arrivals").is_some_and(|it| has_key(it, "users"))
+        }),
     };
     let mut rules = Rules {
         names: &names,
@@ -182,7 +185,15 @@ fn graph(
 }
 
 fn has_key(node: &Node, key: &str) -> bool {
-    matches!(&node.value, Value::Table(entries) if entries.iter().any(|entry| entry.key == key))
+    value_at(node, key).is_some()
+}
+
+fn value_at<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    let Value::Table(entries) = &node.value else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| entry.key == key)?;
+    Some(&entry.node)
 }
 
 fn schema(fields: &mut Fields<'_>, problems: &mut Problems<'_>) {

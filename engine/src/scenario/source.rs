@@ -2,17 +2,15 @@
 //!
 //! Belongs here: reading `[[source]]`. Does not belong here: drawing arrivals (kernel::source).
 
-use super::distribution::{self, Distribution};
+use super::arrivals;
 use super::fields::{self, Bound, Fields};
 use super::names::Names;
-use super::problem::{Problems, nearest_hint};
+use super::problem::Problems;
 use super::raw::{Node, Value};
 use super::rule::Rules;
 use super::valid::{Arrivals, Batch, Source};
 use crate::model::id::ComponentId;
 
-const PROCESSES: &[&str] = &["poisson", "deterministic", "renewal"];
-const PROCESSES_LATER: &[&str] = &["mmpp", "diurnal", "steps", "trace", "closed"];
 /// A table of sticky sessions has one entry per user.
 pub(super) const USERS_MAX: i64 = 10_000_000;
 
@@ -25,15 +23,37 @@ pub(super) fn read(
 ) -> Option<Source> {
     let arrivals = fields
         .need("arrivals", problems)
-        .and_then(|node| arrivals(node, problems));
+        .and_then(|node| arrivals::read(node, problems));
     let mix = fields.take("mix");
     let mix = mix_shares(mix, rules.names, problems);
     let batch = fields
         .take("batch")
         .map_or(Some(Batch::Constant(1)), |node| batch(node, problems));
-    let users = fields
-        .take_count("users", 1, USERS_MAX, problems)
+    let users_node = fields.take("users");
+    let mut users = users_node
+        .and_then(|node| fields::count(node, "users", 1, USERS_MAX, problems))
+        .and_then(|count| u32::try_from(count).ok())
         .unwrap_or(0);
+    if let Some(Arrivals::Closed {
+        users: thinkers, ..
+    }) = &arrivals
+    {
+        users = *thinkers;
+        if let Some(node) = users_node {
+            problems.add_with_hint(
+                node.place,
+                "a closed source knows its users already",
+                "leave `users` to `arrivals`",
+            );
+        }
+        if batch.is_some_and(|batch| batch != Batch::Constant(1)) {
+            problems.add_with_hint(
+                fields.place,
+                "users of a closed source make one request at a time",
+                "leave `batch` out, or raise `users` of `arrivals`",
+            );
+        }
+    }
     let to = fields
         .need("to", problems)
         .and_then(|node| rules.read(node, "to", problems));
@@ -43,62 +63,9 @@ pub(super) fn read(
         arrivals: arrivals?,
         mix: mix?,
         batch: batch?,
-        users: u32::try_from(users).ok()?,
+        users,
         to: to?,
     })
-}
-
-fn arrivals(node: &Node, problems: &mut Problems<'_>) -> Option<Arrivals> {
-    let mut fields = Fields::new(node, "`arrivals`", problems)?;
-    let process = fields.need("process", problems)?;
-    let name = fields::text(process, "process", problems)?;
-    let arrivals = match name {
-        "poisson" => fields
-            .need_number("rate_per_s", Bound::Positive, problems)
-            .map(|rate_per_s| Arrivals::Poisson { rate_per_s }),
-        "deterministic" => fields
-            .need_seconds("every_s", Bound::Positive, problems)
-            .map(|mean_s| Arrivals::Renewal(Distribution::Deterministic { mean_s })),
-        "renewal" => {
-            let law = distribution::read_fields(&mut fields, problems);
-            if law.as_ref().is_some_and(|law| law.mean_s() <= 0.0) {
-                problems.add_with_hint(
-                    node.place,
-                    "gaps between arrivals are 0",
-                    "make their mean positive",
-                );
-                return None;
-            }
-            law.map(Arrivals::Renewal)
-        }
-        later if PROCESSES_LATER.contains(&later) => {
-            problems.not_yet(process.place, &format!("the arrival process `{later}`"));
-            return None;
-        }
-        other => {
-            problems.add_with_hint(
-                process.place,
-                format!("no arrival process is named `{other}`"),
-                nearest_hint(other, PROCESSES),
-            );
-            return None;
-        }
-    };
-    if let Some(arrivals) = &arrivals
-        && arrivals.rate_per_s() > 1e9
-    {
-        problems.add_with_hint(
-            node.place,
-            format!(
-                "{} arrivals per second are more than one per nanosecond",
-                arrivals.rate_per_s()
-            ),
-            "lower the rate",
-        );
-        return None;
-    }
-    fields.finish(problems);
-    arrivals
 }
 
 /// Shares adding up to 1, one per class.

@@ -48,15 +48,53 @@ pub enum Arrivals {
     },
     /// Gaps of any distribution; equal gaps are a deterministic one.
     Renewal(Distribution),
+    /// Poisson at a rate that changes at given moments: (seconds, per second), times rising. Before
+    /// the first nobody comes.
+    Steps(Vec<(f64, f64)>),
+    /// Poisson at the rate `rate_per_s · (1 + amplitude · sin(2π (t + phase_s) / period_s))`.
+    Diurnal {
+        /// Mean arrivals per second.
+        rate_per_s: f64,
+        /// Swing around the mean, from 0 to 1 of it.
+        amplitude: f64,
+        /// Length of one turn.
+        period_s: f64,
+        /// How far into its turn it begins.
+        phase_s: f64,
+    },
+    /// Poisson at the rate of a phase; phases follow each other as a Markov chain.
+    Mmpp {
+        /// Arrivals per second in each phase.
+        rates_per_s: Vec<f64>,
+        /// Switches per second from phase (row) to phase (column), 0 on the diagonal.
+        switch_per_s: Vec<Vec<f64>>,
+        /// Share of time in each phase in the long run, and chance to begin in it.
+        shares: Vec<f64>,
+    },
+    /// Users who think, ask, and think again when their request is over.
+    Closed {
+        /// How many.
+        users: u32,
+        /// How long they think.
+        think: Distribution,
+    },
 }
 
 impl Arrivals {
-    /// Long-run arrivals (batches) per second.
+    /// Long-run arrivals (batches) per second; 0 for users who wait for answers, since no station can
+    /// be overloaded by them.
     #[must_use]
     pub fn rate_per_s(&self) -> f64 {
         match self {
-            Self::Poisson { rate_per_s } => *rate_per_s,
+            Self::Poisson { rate_per_s } | Self::Diurnal { rate_per_s, .. } => *rate_per_s,
             Self::Renewal(gap) => 1.0 / gap.mean_s(),
+            Self::Steps(steps) => steps.last().map_or(0.0, |(_, rate)| *rate),
+            Self::Mmpp {
+                rates_per_s,
+                shares,
+                ..
+            } => rates_per_s.iter().zip(shares).map(|(r, p)| r * p).sum(),
+            Self::Closed { .. } => 0.0,
         }
     }
 }

@@ -10,3 +10,4 @@ mod replay;
 mod scenario;
 mod simulate;
 mod theory;
+mod theory_sources;

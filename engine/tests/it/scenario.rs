@@ -97,9 +97,9 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     ),
     (
         "\"poisson\"",
-        "\"mmpp\"",
+        "\"trace\"",
         "13:24",
-        &["not yet supported", "mmpp"],
+        &["not yet supported", "trace"],
     ),
     (
         "signup = 0.3",
@@ -290,6 +290,48 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
         "{ dist = \"empirical\", file = \"x\" }",
         "20:20",
         &["not yet supported"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"steps\", steps = [[0, 1.0], [0, 2.0]] }",
+        "13:52",
+        &["not later than the one before"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"steps\", steps = [[0, 1.0, 2.0]] }",
+        "13:42",
+        &["a step has 3 numbers"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"steps\", steps = [[0, 0.0]] }",
+        "13:41",
+        &["no step has arrivals"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"diurnal\", rate_per_s = 1.0, amplitude = 1.5, period_s = 10 }",
+        "13:65",
+        &["`amplitude` is 1.5"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"mmpp\", rates_per_s = [1.0, 2.0], switch_per_s = [[0, 1]] }",
+        "13:73",
+        &["2 rows of 2 rates"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"mmpp\", rates_per_s = [1.0, 2.0], switch_per_s = [[0, 1], [0, 0]] }",
+        "13:73",
+        &["never reached again"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"closed\", users = 5, think = { dist = \"deterministic\", mean_s = 1 } }",
+        "15:9",
+        &["knows its users already"],
     ),
     (LAW, "0.5", "20:11", &["write a table"]),
 ];

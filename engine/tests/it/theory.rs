@@ -11,18 +11,18 @@ const REPLICATIONS: usize = 20;
 /// Chance that a right kernel fails anywhere here: 0.1 %, shared by at most this many checks.
 const CHECKS_MAX: f64 = 100.0;
 
-fn station(id: &str, rest: &str) -> String {
+pub(crate) fn station(id: &str, rest: &str) -> String {
     format!("[[station]]\nid = \"{id}\"\n{rest}\n\n")
 }
 
-fn scenario(requests: u32, rate_per_s: f64, to: &str, stations: &str) -> String {
+pub(crate) fn scenario(requests: u32, rate_per_s: f64, to: &str, stations: &str) -> String {
     format!(
         "schema = 1\nname = \"theory\"\nseed = 11\nrequests = {requests}\n\n[[source]]\nid = \"arrivals\"\n\
          arrivals = {{ process = \"poisson\", rate_per_s = {rate_per_s} }}\nto = {to}\n\n{stations}"
     )
 }
 
-fn single(requests: u32, rate_per_s: f64, rest: &str) -> String {
+pub(crate) fn single(requests: u32, rate_per_s: f64, rest: &str) -> String {
     scenario(requests, rate_per_s, "\"s\"", &station("s", rest))
 }
 
@@ -53,7 +53,7 @@ fn complaints(text: &str, expected: &[(&str, f64, f64)]) -> Vec<String> {
     list
 }
 
-fn check(text: &str, expected: &[(&str, f64, f64)]) {
+pub(crate) fn check(text: &str, expected: &[(&str, f64, f64)]) {
     let list = complaints(text, expected);
     assert!(list.is_empty(), "{list:#?}");
 }
