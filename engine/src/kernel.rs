@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod calendar;
+mod fault;
 mod finish;
 mod flow;
 mod retry;
@@ -102,6 +103,8 @@ enum Appointment {
     PatienceEnd(u32, u32),
     /// Source, and which of its users is done thinking.
     ThinkingEnd(u32, u32),
+    /// A fault begins or ends.
+    Fault(u32),
 }
 
 const TURN_MASK: u32 = (1 << 28) - 1;
@@ -117,6 +120,7 @@ impl Appointment {
             Self::Token(slot) => (4, slot, 0),
             Self::PatienceEnd(slot, turn) => (5, slot, turn & TURN_MASK),
             Self::ThinkingEnd(source, user) => (6, source, user),
+            Self::Fault(slot) => (7, slot, 0),
         };
         u64::from(slot) | u64::from(turn) << 32 | kind << 60
     }
@@ -135,7 +139,8 @@ impl Appointment {
             3 => Self::TransitEnd(slot),
             4 => Self::Token(slot),
             5 => Self::PatienceEnd(slot, (word >> 32) as u32 & TURN_MASK),
-            _ => Self::ThinkingEnd(slot, (word >> 32) as u32 & TURN_MASK),
+            6 => Self::ThinkingEnd(slot, (word >> 32) as u32 & TURN_MASK),
+            _ => Self::Fault(slot),
         }
     }
 }
@@ -170,6 +175,9 @@ pub struct Kernel {
     stations: Vec<StationState>,
     arrows: Vec<Vec<Arrow>>,
     router: Router,
+    faults: Vec<fault::FaultState>,
+    /// Faults under way that lengthen a way.
+    delays_on: u32,
     /// Stations with a server set free in this step.
     freed: Vec<u16>,
 }
@@ -221,9 +229,12 @@ impl Kernel {
             stations: station::compile(scenario, seed),
             arrows,
             router: Router::new(scenario, seed),
+            faults: fault::compile(scenario, seed),
+            delays_on: 0,
             freed: Vec::with_capacity(16),
             names,
         };
+        kernel.plan_faults()?;
         for index in 0..kernel.sources.len() {
             let thinkers = kernel.sources[index].thinkers;
             if thinkers == 0 {
@@ -307,6 +318,7 @@ impl Kernel {
             Appointment::TransitEnd(slot) => self.arrive(slot, sink)?,
             Appointment::Token(station) => self.token(station, sink)?,
             Appointment::PatienceEnd(slot, turn) => self.patience_end(slot, turn, sink)?,
+            Appointment::Fault(slot) => self.fault(slot, sink)?,
             Appointment::ThinkingEnd(source, user) => self.begin(source as usize, user, sink)?,
         }
         Ok(true)

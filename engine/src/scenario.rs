@@ -5,6 +5,7 @@
 mod arrivals;
 mod assemble;
 pub mod distribution;
+mod fault;
 mod fields;
 mod names;
 mod problem;

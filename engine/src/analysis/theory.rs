@@ -53,7 +53,8 @@ pub struct Exact {
 /// Stations that are exactly a known model, by name.
 pub(super) fn exact(scenario: &Scenario) -> BTreeMap<String, Exact> {
     let traffic = traffic::solve(scenario);
-    if !traffic.converged {
+    // Faults leave no steady state to be exact about.
+    if !traffic.converged || !scenario.faults.is_empty() {
         return BTreeMap::new();
     }
     let feeders = feeders(scenario);

@@ -26,8 +26,10 @@ impl Kernel {
         let mut reply_code = 0;
         let mut at;
         loop {
-            at = self.parts.get(slot).at;
+            let part = self.parts.get(slot);
+            at = part.at;
             let station = &mut self.stations[usize::from(at)];
+            went_well &= part.started_ns >= station.cut_before_ns;
             if went_well && station.failure_probability > 0.0 {
                 went_well = station.failure_stream.uniform() >= station.failure_probability;
             }

@@ -104,10 +104,13 @@ impl Kernel {
         sink: &mut S,
     ) -> Result<(), KernelError> {
         let arrows = &mut self.arrows[usize::from(from)];
-        let transit_ns = arrows
+        let mut transit_ns = arrows
             .iter_mut()
             .find(|arrow| arrow.to == to)
             .map_or(0, |arrow| arrow.time.draw_ns(&mut arrow.stream));
+        if self.delays_on > 0 {
+            transit_ns = transit_ns.saturating_add(self.late_ns(to));
+        }
         let forwarded = self.event(EventKind::Forwarded, from, slot);
         let event = StageEvent {
             peer: ComponentId(to),
@@ -275,8 +278,11 @@ impl Kernel {
         let part = self.parts.get_mut(slot);
         part.started_ns = now;
         let waiting_ns = now - part.arrived_ns;
-        let service_ns =
+        let mut service_ns =
             station.service[usize::from(part.class)].draw_ns(&mut station.service_stream);
+        if let Some(factor) = station.slowness {
+            service_ns = longer(service_ns, factor);
+        }
         let event = self.event(EventKind::ServiceStarted, at, slot);
         self.emit(event, sink);
         sink.started(TimeNs(now), ComponentId(at), waiting_ns);
@@ -311,7 +317,9 @@ impl Kernel {
     fn oldest_job(&self, worker: u16) -> Option<(u16, u32)> {
         let queues = &self.stations[usize::from(worker)].queues;
         let heads = queues.iter().filter_map(|queue| {
-            let slot = self.stations[usize::from(*queue)].head()?;
+            // One that a fault has stopped hands out nothing.
+            let queue_state = &self.stations[usize::from(*queue)];
+            let slot = queue_state.head().filter(|_| queue_state.servers > 0)?;
             Some((*queue, slot))
         });
         heads.min_by_key(|(_, slot)| self.parts.get(*slot).arrived_ns)
@@ -375,4 +383,14 @@ impl Kernel {
         self.parts.get_mut(slot).caller = call;
         self.forward(slot, at, callee.0, sink)
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "factors are positive, and saturation is refused by the clock"
+)]
+fn longer(service_ns: u64, factor: f64) -> u64 {
+    libm::round(service_ns as f64 * factor) as u64
 }

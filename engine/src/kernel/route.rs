@@ -136,9 +136,10 @@ impl Router {
         };
         let count = u32::try_from(among.len()).unwrap_or(u32::MAX);
         let present = |index: usize| stations[among[index].index()].present;
+        let is_up = |index: usize| !stations[among[index].index()].is_down;
         let mut is_new = false;
         let index = match choice {
-            Choice::RoundRobin => take_turn(turn, among.len()),
+            Choice::RoundRobin => take_turn_of_up(turn, among.len(), is_up),
             Choice::Random => stream.below(count) as usize,
             Choice::Weighted(shares) => pick(shares, stream),
             Choice::LeastConnections => fewest(0..among.len(), present, stream),
@@ -161,14 +162,16 @@ impl Router {
                     .get_mut(asker.user as usize)
                     .filter(|_| asker.user > 0);
                 match session {
-                    Some(bound) if *bound > 0 => usize::from(*bound) - 1,
+                    Some(bound) if *bound > 0 && is_up(usize::from(*bound) - 1) => {
+                        usize::from(*bound) - 1
+                    }
                     Some(bound) => {
-                        let index = take_turn(turn, among.len());
+                        let index = take_turn_of_up(turn, among.len(), is_up);
                         *bound = u16::try_from(index + 1).unwrap_or(0);
                         is_new = true;
                         index
                     }
-                    None => take_turn(turn, among.len()),
+                    None => take_turn_of_up(turn, among.len(), is_up),
                 }
             }
             Choice::Hash => {
@@ -220,6 +223,18 @@ fn take_turn(turn: &mut usize, count: usize) -> usize {
     let index = *turn;
     *turn = if index + 1 == count { 0 } else { index + 1 };
     index
+}
+
+/// Takes turns until one is up; where all are down, the one whose turn it was.
+fn take_turn_of_up(turn: &mut usize, count: usize, is_up: impl Fn(usize) -> bool) -> usize {
+    let first = take_turn(turn, count);
+    if is_up(first) {
+        return first;
+    }
+    (1..count)
+        .map(|_| take_turn(turn, count))
+        .find(|index| is_up(*index))
+        .unwrap_or(first)
 }
 
 /// The candidate with the fewest present; each of several equal ones as likely. A candidate that was

@@ -26,6 +26,13 @@ pub(super) struct StationState {
     pub(super) service_stream: Stream,
     pub(super) failure_probability: f64,
     pub(super) failure_stream: Stream,
+    pub(super) as_set: AsSet,
+    /// Down, by a fault.
+    pub(super) is_down: bool,
+    /// Services begun before this moment fail: the station went down under them.
+    pub(super) cut_before_ns: u64,
+    /// Factor on services begun while a fault makes it slow.
+    pub(super) slowness: Option<f64>,
     pub(super) patience: Option<(Sampler, Stream)>,
     pub(super) bucket: Option<Bucket>,
     pub(super) calls: Option<ComponentId>,
@@ -41,6 +48,14 @@ pub(super) struct StationState {
     /// 1 + path that begins here, 0 none.
     pub(super) path: u16,
     pub(super) channel: Channel,
+}
+
+/// Limits as the scenario sets them; faults change those at work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AsSet {
+    pub(super) servers: u32,
+    pub(super) capacity: u32,
+    pub(super) failure_probability: f64,
 }
 
 /// Token bucket for starts of service, as a theoretical next start (generic cell rate algorithm).
@@ -104,6 +119,14 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
                 service_stream: stream("service"),
                 failure_probability: 0.0,
                 failure_stream: stream("failure"),
+                as_set: AsSet {
+                    servers: u32::MAX,
+                    capacity: u32::MAX,
+                    failure_probability: 0.0,
+                },
+                is_down: false,
+                cut_before_ns: 0,
+                slowness: None,
                 patience: None,
                 bucket: None,
                 calls: None,
@@ -131,6 +154,11 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
         state.capacity = station.capacity.unwrap_or(u32::MAX);
         state.service = station.service.iter().map(Sampler::new).collect();
         state.failure_probability = station.failure_probability;
+        state.as_set = AsSet {
+            servers: state.servers,
+            capacity: state.capacity,
+            failure_probability: state.failure_probability,
+        };
         state.patience = station
             .patience
             .as_ref()

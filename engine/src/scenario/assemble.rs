@@ -10,7 +10,7 @@ use super::raw::{Node, Value};
 use super::rule::Rules;
 use super::shape;
 use super::valid::{Rule, Scenario, Slo, Source, Station, Stop, Transit, Warmup};
-use super::{source, station};
+use super::{fault, source, station};
 use crate::model::id::ComponentId;
 use crate::model::topology::{Channel, Class, Component, ComponentKind, Path, Topology};
 
@@ -54,7 +54,7 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
     let edges = tables(&mut fields, "edge", problems);
     let path_tables = tables(&mut fields, "path", problems);
     let slo_tables = tables(&mut fields, "slo", problems);
-    fields.not_yet("fault", problems);
+    let fault_tables = tables(&mut fields, "fault", problems);
     let place = fields.place;
     fields.finish(problems);
 
@@ -83,6 +83,10 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
         .iter()
         .filter_map(|node| path(node, &names, problems))
         .collect();
+    let faults = fault_tables
+        .iter()
+        .filter_map(|node| fault::read(node, &names, problems))
+        .collect();
     let slos: Vec<Slo> = slo_tables
         .iter()
         .filter_map(|node| slo(node, problems))
@@ -106,8 +110,10 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
         stations,
         rules,
         transits,
+        faults,
         slos,
     };
+    fault::check(&scenario, &fault_tables, problems);
     shape::check(&scenario, &station_tables, problems);
     shape::complete_topology(&mut scenario);
     Some(scenario)

@@ -4,7 +4,7 @@
 
 use super::problem::{Place, Problems};
 use super::raw::Node;
-use super::valid::{Role, Rule, RuleId, Scenario, Station};
+use super::valid::{FaultKind, Role, Rule, RuleId, Scenario, Station};
 use crate::model::id::ComponentId;
 use crate::model::topology::{Edge, EdgeKind};
 
@@ -178,7 +178,8 @@ fn loop_of_overflow(scenario: &Scenario) -> Option<&str> {
         let mut seen = vec![false; scenario.stations.len()];
         let mut open = vec![start];
         while let Some(station) = open.pop() {
-            let Some(rule) = station.on_full.filter(|_| station.capacity.is_some()) else {
+            let may_refuse = station.capacity.is_some() || goes_down(scenario, station);
+            let Some(rule) = station.on_full.filter(|_| may_refuse) else {
                 continue;
             };
             let mut back = false;
@@ -198,6 +199,13 @@ fn loop_of_overflow(scenario: &Scenario) -> Option<&str> {
         }
     }
     None
+}
+
+fn goes_down(scenario: &Scenario, station: &Station) -> bool {
+    scenario
+        .faults
+        .iter()
+        .any(|fault| fault.target == station.component && fault.kind == FaultKind::Down)
 }
 
 /// Copies what the picture shows into the topology, and derives its arrows from the rules.

@@ -269,6 +269,34 @@ pub struct Transit {
     pub time: Distribution,
 }
 
+/// What a fault does to its station while it lasts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultKind {
+    /// Refuses what comes, starts nothing, fails what it had begun.
+    Down,
+    /// Starts nothing; what it had begun ends as usual.
+    Pause,
+    /// Services begun meanwhile take this many times as long.
+    Slow(f64),
+    /// This share of services fails, beside those that fail anyway.
+    ErrorRate(f64),
+    /// The way to it takes this much longer.
+    Delay(Distribution),
+}
+
+/// Trouble at one station for some time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// When it begins, in ns.
+    pub at_ns: u64,
+    /// How long it lasts, in ns; `None` is to the end of the run.
+    pub for_ns: Option<u64>,
+    /// Where.
+    pub target: ComponentId,
+    /// What.
+    pub kind: FaultKind,
+}
+
 /// A promise about the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slo {
@@ -301,6 +329,8 @@ pub struct Scenario {
     pub rules: Vec<Rule>,
     /// Arrows that take time.
     pub transits: Vec<Transit>,
+    /// Trouble to come.
+    pub faults: Vec<Fault>,
     /// Promises to check.
     pub slos: Vec<Slo>,
 }

@@ -1,6 +1,7 @@
 //! Public behaviour of the engine: one binary, a file per topic.
 
 mod cli;
+mod fault;
 mod import;
 mod kernel;
 mod recordings;

@@ -333,6 +333,24 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
         "15:9",
         &["knows its users already"],
     ),
+    (
+        "next = \"done\"",
+        "next = \"done\"\n\n[[fault]]\nat = \"1s\"\nfor = \"2s\"\ntarget = \"server\"\nkind = \"downn\"",
+        "27:8",
+        &["did you mean `down`?"],
+    ),
+    (
+        "next = \"done\"",
+        "next = \"done\"\n\n[[fault]]\nat = \"1s\"\nfor = \"2s\"\ntarget = \"server\"\nkind = \"disconnect\"",
+        "27:8",
+        &["not yet supported: the fault `disconnect`"],
+    ),
+    (
+        "next = \"done\"",
+        "next = \"done\"\n\n[[fault]]\nat = \"1s\"\nfor = \"2s\"\ntarget = \"server\"\nkind = \"slow\"\nfactor = 0",
+        "28:10",
+        &["`factor` is 0"],
+    ),
     (LAW, "0.5", "20:11", &["write a table"]),
 ];
 
