@@ -319,7 +319,7 @@ impl Filter {
 pub enum RequestResult {
     /// Finished well at the first try.
     Delivered,
-    /// Needed more than one run, whatever came of it.
+    /// Finished well, after more than one run.
     Retried,
     /// Failed, rejected, abandoned or timed out.
     Failed,
@@ -338,7 +338,7 @@ pub struct FilterCounts {
     pub classes: Vec<u64>,
     /// Finished well at the first try.
     pub delivered: u64,
-    /// More than one run.
+    /// Finished well, after more than one run.
     pub retried: u64,
     /// Failed.
     pub failed: u64,

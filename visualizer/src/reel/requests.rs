@@ -38,14 +38,14 @@ impl Summary {
     /// How it fared.
     #[must_use]
     pub fn result(&self) -> RequestResult {
-        if self.attempts > 1 {
-            RequestResult::Retried
-        } else if self.finished.is_none() {
+        if self.finished.is_none() {
             RequestResult::InFlight
-        } else if self.outcome == Outcome::Ok {
-            RequestResult::Delivered
-        } else {
+        } else if self.outcome != Outcome::Ok {
             RequestResult::Failed
+        } else if self.attempts > 1 {
+            RequestResult::Retried
+        } else {
+            RequestResult::Delivered
         }
     }
 }

@@ -4,11 +4,12 @@
 
 use crate::support::session;
 use egui::Rect;
+use flowreel_engine::model::event::Outcome;
 use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
 use flowreel_visualizer::scene::picture::Picture;
 use flowreel_visualizer::session::Session;
-use flowreel_visualizer::view::{Action, Direction, Motion, Selection};
+use flowreel_visualizer::view::{Action, Direction, Filter, Motion, Selection};
 
 fn seek(session: &mut Session, seconds: f64) -> (String, Picture) {
     let t = flowreel_engine::model::time::ns_from_seconds(seconds).expect("in range");
@@ -129,4 +130,24 @@ fn every_part_is_in_one_place_at_a_time() {
             "nothing is shown before it happened"
         );
     }
+}
+
+#[test]
+fn what_went_to_the_dead_letters_counts_as_failed() {
+    let session = session();
+    let reel = session.reel();
+    let counts = reel.requests().counts(&Filter::default());
+    let dead = reel
+        .requests()
+        .all()
+        .iter()
+        .filter(|summary| summary.finished.is_some() && summary.outcome != Outcome::Ok)
+        .count();
+    assert!(dead > 0, "the shipped run has dead letters");
+    assert_eq!(counts.failed, u64::try_from(dead).expect("fits"));
+    assert!(counts.retried > 0 && counts.delivered > counts.failed);
+    assert_eq!(
+        counts.delivered + counts.retried + counts.failed + counts.in_flight,
+        counts.total
+    );
 }
