@@ -193,13 +193,19 @@ fn tokens(input: Input, moving: &[(&Hop, &Summary)], picture: &mut Picture) {
     let is_sampled = one_in > 1;
     let has_streams = !picture.streams.is_empty();
     let has_selected_request = matches!(input.selection, Selection::Request(_));
-    let mut always = [0_usize; 2];
+    let mut older = [Carried::Failed, Carried::Retry].map(|shape| {
+        let count = moving
+            .iter()
+            .filter(|(hop, _)| hop.carried == shape)
+            .count();
+        count.saturating_sub(ALWAYS_MAX)
+    });
     for (hop, _) in moving {
         let is_chosen = is_selected(input, hop.request);
-        // Newest first would need a second pass; hops come oldest first and the cap is generous.
+        // Hops come oldest first: over the cap the newest are kept.
         let is_always = match hop.carried {
-            Carried::Failed => within(&mut always[0]),
-            Carried::Retry => within(&mut always[1]),
+            Carried::Failed => is_past(&mut older[0]),
+            Carried::Retry => is_past(&mut older[1]),
             Carried::Plain | Carried::Email | Carried::InApp => false,
         };
         let is_in_sample = !has_streams && spread(hop.request.0).is_multiple_of(one_in as u64);
@@ -243,9 +249,11 @@ fn tokens(input: Input, moving: &[(&Hop, &Summary)], picture: &mut Picture) {
     picture.tokens.sort_by_key(|token| token.is_selected);
 }
 
-fn within(count: &mut usize) -> bool {
-    *count += 1;
-    *count <= ALWAYS_MAX
+/// True once as many as `older` have gone by.
+const fn is_past(older: &mut usize) -> bool {
+    let is_newest = *older == 0;
+    *older = older.saturating_sub(1);
+    is_newest
 }
 
 /// Spreads ids evenly, so that a sample has no pattern and a token never flickers in and out.
@@ -366,4 +374,16 @@ fn rest(input: Input, own: &[&Hop], picture: &mut Picture) {
         opacity: 1.0,
         is_selected: true,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_past;
+
+    #[test]
+    fn over_the_cap_the_newest_stay() {
+        let mut older = 2;
+        let kept: Vec<bool> = (0..5).map(|_| is_past(&mut older)).collect();
+        assert_eq!(kept, [false, false, true, true, true]);
+    }
 }
