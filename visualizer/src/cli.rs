@@ -5,6 +5,7 @@
 use crate::render_to_file::{RenderError, Renderer};
 use crate::session::Session;
 use crate::source::{Input, SourceError};
+use crate::start::StartError;
 use crate::view::{Action, Settings, ThemeChoice};
 use crate::window;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -124,6 +125,12 @@ impl From<SourceError> for CliError {
     }
 }
 
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        Self::Environment(error.to_string())
+    }
+}
+
 impl From<RenderError> for CliError {
     fn from(error: RenderError) -> Self {
         Self::Environment(error.to_string())
@@ -178,7 +185,7 @@ fn open_window(arguments: &Arguments, has_display: bool) -> Result<(), CliError>
                 .to_owned(),
         ));
     }
-    if window::run(session).is_success() {
+    if window::run(session)?.is_success() {
         Ok(())
     } else {
         Err(CliError::Environment(

@@ -15,6 +15,7 @@ pub mod scene;
 pub mod screens;
 pub mod session;
 pub mod source;
+pub mod start;
 pub mod theme;
 pub mod view;
 mod window;

@@ -5,6 +5,7 @@
 use crate::app::{self, Open};
 use crate::frame::Frame;
 use crate::session::Session;
+use crate::start::{StartError, guarded};
 use bevy::app::{PluginsState, SubApps, TerminalCtrlCHandlerPlugin};
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::RenderTarget;
@@ -37,10 +38,8 @@ const FRAME: Duration = Duration::from_millis(16);
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The renderer has no device to draw with.
-    #[error(
-        "no Vulkan device draws here ({0}); install a driver, for instance Mesa's software one (mesa-vulkan-drivers)"
-    )]
-    NoDevice(String),
+    #[error(transparent)]
+    NoDevice(#[from] StartError),
     /// The picture never came back.
     #[error("the renderer gave no picture back within {CAPTURE_FRAMES} frames; try a smaller size")]
     NoPicture,
@@ -66,8 +65,7 @@ impl Renderer {
     /// Where there is no device to draw with.
     pub fn new(session: Session, size: (u32, u32)) -> Result<Self, RenderError> {
         let mut app = App::new();
-        app.add_plugins(
-            DefaultPlugins
+        let plugins = DefaultPlugins
                 .set(WindowPlugin {
                     primary_window: None,
                     exit_condition: ExitCondition::DontExit,
@@ -81,15 +79,17 @@ impl Renderer {
                 .disable::<LogPlugin>()
                 .disable::<WinitPlugin>()
                 .disable::<PipelinedRenderingPlugin>()
-                .disable::<TerminalCtrlCHandlerPlugin>(),
-        )
-        .add_plugins(EguiPlugin::default())
-        .insert_resource(TimeUpdateStrategy::ManualDuration(FRAME))
-        .insert_resource(ClearColor(Color::BLACK))
-        .init_resource::<Captured>()
-        .insert_resource(Open(session))
-        .insert_non_send(Frame::still())
-        .add_plugins(app::plugin);
+                .disable::<TerminalCtrlCHandlerPlugin>();
+        guarded(|| {
+            app.add_plugins(plugins);
+        })?;
+        app.add_plugins(EguiPlugin::default())
+            .insert_resource(TimeUpdateStrategy::ManualDuration(FRAME))
+            .insert_resource(ClearColor(Color::BLACK))
+            .init_resource::<Captured>()
+            .insert_resource(Open(session))
+            .insert_non_send(Frame::still())
+            .add_plugins(app::plugin);
         let mut image = Image::new_uninit(
             Extent3d {
                 width: size.0,
@@ -143,11 +143,11 @@ impl Renderer {
         }
         self.apps.main.world_mut().clear_trackers();
         let device = self.apps.main.world().get_resource::<RenderDevice>();
-        let device = device.ok_or_else(|| RenderError::NoDevice("none was found".to_owned()))?;
+        let device = device.ok_or(StartError::NoDevice)?;
         device
             .wgpu_device()
             .poll(PollType::wait_indefinitely())
-            .map_err(|error| RenderError::NoDevice(error.to_string()))?;
+            .map_err(|error| StartError::Other(error.to_string()))?;
         Ok(())
     }
 

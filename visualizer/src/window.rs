@@ -5,6 +5,7 @@
 use crate::app::{self, Open};
 use crate::frame::Frame;
 use crate::session::Session;
+use crate::start::{StartError, guarded};
 use bevy::app::TerminalCtrlCHandlerPlugin;
 use bevy::log::{Level, LogPlugin};
 use bevy::prelude::{
@@ -19,44 +20,48 @@ use bevy_egui::EguiPlugin;
 const SMALLEST: (f32, f32) = (1024.0, 680.0);
 
 /// Opens a window on the session and stays until it is closed.
-pub(crate) fn run(session: Session) -> AppExit {
+///
+/// # Errors
+/// Where no driver or no window system answers.
+pub(crate) fn run(session: Session) -> Result<AppExit, StartError> {
     let title = session.view().source.map_or_else(
         || "Flowreel".to_owned(),
         |source| format!("{} – Flowreel", source.name),
     );
     let mut app = App::new();
-    app.add_plugins(
-        DefaultPlugins
-            .set(WindowPlugin {
-                primary_window: Some(Window {
-                    title,
-                    name: Some("flowreel-view".to_owned()),
-                    resolution: (1600, 1000).into(),
-                    present_mode: PresentMode::AutoVsync,
-                    resize_constraints: bevy::window::WindowResizeConstraints {
-                        min_width: SMALLEST.0,
-                        min_height: SMALLEST.1,
-                        ..Default::default()
-                    },
+    let plugins = DefaultPlugins
+        .set(WindowPlugin {
+            primary_window: Some(Window {
+                title,
+                name: Some("flowreel-view".to_owned()),
+                resolution: (1600, 1000).into(),
+                present_mode: PresentMode::AutoVsync,
+                resize_constraints: bevy::window::WindowResizeConstraints {
+                    min_width: SMALLEST.0,
+                    min_height: SMALLEST.1,
                     ..Default::default()
-                }),
+                },
                 ..Default::default()
-            })
-            .set(log_plugin())
-            .disable::<TerminalCtrlCHandlerPlugin>(),
-    )
-    .add_plugins(EguiPlugin::default())
-    .insert_resource(WinitSettings::desktop_app())
-    .insert_resource(ClearColor(Color::BLACK))
-    .insert_resource(Open(session))
-    .insert_non_send(Frame::default())
-    .add_plugins(app::plugin)
-    .add_systems(Startup, |mut commands: Commands| {
-        // Shapes and text smooth their own edges.
-        commands.spawn((Camera2d, Msaa::Off));
-    })
-    .add_systems(PostUpdate, app::pace);
-    app.run()
+            }),
+            ..Default::default()
+        })
+        .set(log_plugin())
+        .disable::<TerminalCtrlCHandlerPlugin>();
+    guarded(|| {
+        app.add_plugins(plugins);
+    })?;
+    app.add_plugins(EguiPlugin::default())
+        .insert_resource(WinitSettings::desktop_app())
+        .insert_resource(ClearColor(Color::BLACK))
+        .insert_resource(Open(session))
+        .insert_non_send(Frame::default())
+        .add_plugins(app::plugin)
+        .add_systems(Startup, |mut commands: Commands| {
+            // Shapes and text smooth their own edges.
+            commands.spawn((Camera2d, Msaa::Off));
+        })
+        .add_systems(PostUpdate, app::pace);
+    Ok(app.run())
 }
 
 /// Only what went wrong, on standard error.

@@ -6,4 +6,5 @@ mod driven;
 mod layout;
 mod playback;
 mod render;
+mod start;
 mod support;
