@@ -7,14 +7,12 @@ use flowreel_engine::model::time::TimeNs;
 use std::path::PathBuf;
 
 /// Display settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Dark or light.
     pub theme: ThemeChoice,
     /// Which colours.
     pub palette: PaletteChoice,
-    /// 1.0, 1.25 or 1.5.
-    pub text_scale: f32,
     /// No camera flights, rings and dashes at rest.
     pub is_motion_reduced: bool,
 }
@@ -24,7 +22,6 @@ impl Default for Settings {
         Self {
             theme: ThemeChoice::Dark,
             palette: PaletteChoice::Standard,
-            text_scale: 1.0,
             is_motion_reduced: false,
         }
     }

@@ -9,8 +9,6 @@ use crate::theme::{Theme, size, text as face};
 use crate::view::{Action, PaletteChoice, Settings, ThemeChoice};
 use egui::{Layout, ScrollArea, Sense, Stroke, Ui, UiBuilder, Vec2, pos2, vec2};
 
-const TEXT_SCALES: [(f32, &str); 3] = [(1.0, "100%"), (1.25, "125%"), (1.5, "150%")];
-
 pub(super) fn side_ui(ui: &mut Ui, settings: Settings, theme: &Theme, actions: &mut Vec<Action>) {
     let height = ui.available_height();
     let is_tall = height >= 860.0;
@@ -62,9 +60,6 @@ fn title(ui: &mut Ui, words: &str, theme: &Theme) {
 fn display(ui: &mut Ui, settings: Settings, theme: &Theme, actions: &mut Vec<Action>) {
     let is_light = settings.theme == ThemeChoice::Light;
     let is_distinct = settings.palette == PaletteChoice::Distinct;
-    let scale = TEXT_SCALES
-        .iter()
-        .position(|(scale, _)| (scale - settings.text_scale).abs() < 0.01);
     let themes = ["Dark", "Light"];
     if let Some(index) = setting(ui, "Theme", &themes, Some(usize::from(is_light)), theme) {
         let chosen = [ThemeChoice::Dark, ThemeChoice::Light][index];
@@ -84,13 +79,6 @@ fn display(ui: &mut Ui, settings: Settings, theme: &Theme, actions: &mut Vec<Act
         let chosen = [PaletteChoice::Standard, PaletteChoice::Distinct][index];
         actions.push(Action::SetSettings(Settings {
             palette: chosen,
-            ..settings
-        }));
-    }
-    let scales = TEXT_SCALES.map(|(_, name)| name);
-    if let Some(index) = setting(ui, "Text size", &scales, scale, theme) {
-        actions.push(Action::SetSettings(Settings {
-            text_scale: TEXT_SCALES[index].0,
             ..settings
         }));
     }
