@@ -33,7 +33,7 @@ pub enum SelectionView<'a> {
         /// The camera keeps it in view.
         is_followed: bool,
     },
-    /// A component; its numbers are in [`View::components`].
+    /// A component; its numbers are in [`View::components`](super::View::components).
     Component {
         /// Which.
         id: ComponentId,
