@@ -3,15 +3,22 @@
 //! Belongs here: the language of scenario files. Does not belong here: running (kernel), files.
 
 mod arrivals;
-mod assemble;
+mod class;
+mod component;
 pub mod distribution;
+mod document;
+mod edge;
 mod fault;
 mod fields;
+mod graph;
+mod header;
 mod names;
+mod path;
 mod problem;
 mod raw;
 pub(crate) mod rule;
 mod shape;
+mod slo;
 mod source;
 mod station;
 pub mod valid;
@@ -26,7 +33,7 @@ pub use valid::Scenario;
 pub fn load(text: &str, overrides: &[String]) -> Result<Scenario, ScenarioError> {
     let mut problems = problem::Problems::new(text, overrides);
     let scenario = raw::read(text, overrides, &mut problems)
-        .and_then(|root| assemble::scenario(&root, &mut problems));
+        .and_then(|root| document::scenario(&root, &mut problems));
     problems.into_result()?;
     scenario.ok_or_else(|| ScenarioError {
         problems: vec![Problem {
