@@ -7,6 +7,7 @@
 //! run are a prefix of those of a longer one. Appointments at one instant run in the order in which
 //! they were made.
 
+mod appointment;
 mod arrivals;
 mod calendar;
 mod fault;
@@ -29,6 +30,7 @@ use crate::model::id::{ClassId, ComponentId, PartId, RequestId};
 use crate::model::time::TimeNs;
 use crate::scenario::valid::{Scenario, Stop};
 use crate::scenario::{ScenarioError, load};
+use appointment::Appointment;
 use calendar::{Calendar, Entry};
 use route::Router;
 use sampler::Sampler;
@@ -91,60 +93,6 @@ pub struct RunReport {
     pub finished: u64,
 }
 
-/// What an appointment is about; packed into one word of the calendar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Appointment {
-    Arrival(u32),
-    ServiceEnd(u32),
-    ParkingEnd(u32),
-    TransitEnd(u32),
-    Token(u32),
-    /// Slot, and the turn of the part it was made for.
-    PatienceEnd(u32, u32),
-    /// Source, and which of its users is done thinking.
-    ThinkingEnd(u32, u32),
-    /// A fault begins or ends.
-    Fault(u32),
-}
-
-const TURN_MASK: u32 = (1 << 28) - 1;
-
-impl Appointment {
-    #[inline]
-    fn pack(self) -> u64 {
-        let (kind, slot, turn) = match self {
-            Self::Arrival(slot) => (0, slot, 0),
-            Self::ServiceEnd(slot) => (1, slot, 0),
-            Self::ParkingEnd(slot) => (2, slot, 0),
-            Self::TransitEnd(slot) => (3, slot, 0),
-            Self::Token(slot) => (4, slot, 0),
-            Self::PatienceEnd(slot, turn) => (5, slot, turn & TURN_MASK),
-            Self::ThinkingEnd(source, user) => (6, source, user),
-            Self::Fault(slot) => (7, slot, 0),
-        };
-        u64::from(slot) | u64::from(turn) << 32 | kind << 60
-    }
-
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "fields are masked out of one word"
-    )]
-    fn unpack(word: u64) -> Self {
-        let slot = word as u32;
-        match word >> 60 {
-            0 => Self::Arrival(slot),
-            1 => Self::ServiceEnd(slot),
-            2 => Self::ParkingEnd(slot),
-            3 => Self::TransitEnd(slot),
-            4 => Self::Token(slot),
-            5 => Self::PatienceEnd(slot, (word >> 32) as u32 & TURN_MASK),
-            6 => Self::ThinkingEnd(slot, (word >> 32) as u32 & TURN_MASK),
-            _ => Self::Fault(slot),
-        }
-    }
-}
-
 /// Time on the arrows that leave one component.
 #[derive(Clone, Debug)]
 struct Arrow {
@@ -166,7 +114,7 @@ pub struct Kernel {
     event_count: u64,
     request_count: u64,
     finished_count: u64,
-    /// Waits with patience so far; tells an outdated timer from one that counts.
+    /// Last turn given out; tells an outdated appointment from one that counts.
     turns: u32,
     requests: Slab<Request>,
     parts: Slab<Part>,
@@ -313,9 +261,9 @@ impl Kernel {
         }
         match Appointment::unpack(what) {
             Appointment::Arrival(index) => self.arrival(index as usize, sink)?,
-            Appointment::ServiceEnd(slot) => self.service_end(slot, sink)?,
-            Appointment::ParkingEnd(slot) => self.parking_end(slot, sink)?,
-            Appointment::TransitEnd(slot) => self.arrive(slot, sink)?,
+            Appointment::ServiceEnd(slot, turn) => self.service_end(slot, turn, sink)?,
+            Appointment::ParkingEnd(slot, turn) => self.parking_end(slot, turn, sink)?,
+            Appointment::TransitEnd(slot, turn) => self.transit_end(slot, turn, sink)?,
             Appointment::Token(station) => self.token(station, sink)?,
             Appointment::PatienceEnd(slot, turn) => self.patience_end(slot, turn, sink)?,
             Appointment::Fault(slot) => self.fault(slot, sink)?,

@@ -139,6 +139,7 @@ impl Kernel {
         part.arrived_ns = call.arrived_ns;
         part.started_ns = call.started_ns;
         part.caller = call.caller;
+        part.turn = call.turn;
         true
     }
 
@@ -172,7 +173,7 @@ impl Kernel {
         sink: &mut S,
     ) -> Result<(), KernelError> {
         let part = self.parts.get(slot);
-        if !part.is_waiting || part.turn & super::TURN_MASK != turn {
+        if !part.is_waiting || part.turn != turn {
             return Ok(());
         }
         let at = part.at;

@@ -122,8 +122,27 @@ impl Kernel {
         part.at = to;
         part.from = from;
         if transit_ns > 0 {
-            return self.plan(transit_ns, Appointment::TransitEnd(slot), to);
+            let turn = self.fresh_turn();
+            let part = self.parts.get_mut(slot);
+            part.turn = turn;
+            part.is_under_way = true;
+            return self.plan(transit_ns, Appointment::TransitEnd(slot, turn), to);
         }
+        self.arrive(slot, sink)
+    }
+
+    /// Its way is over, unless it was called back meanwhile.
+    pub(super) fn transit_end<S: Sink>(
+        &mut self,
+        slot: u32,
+        turn: u32,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let part = self.parts.get_mut(slot);
+        if part.turn != turn {
+            return Ok(());
+        }
+        part.is_under_way = false;
         self.arrive(slot, sink)
     }
 
@@ -133,6 +152,7 @@ impl Kernel {
         let part = self.parts.get_mut(slot);
         let at = part.at;
         part.arrived_ns = now;
+        part.turn = 0;
         self.check_progress(at)?;
         if self.parts.get(slot).is_parking {
             return self.park(slot, sink);
@@ -237,9 +257,19 @@ impl Kernel {
             return Ok(());
         };
         let patience_ns = law.draw_ns(stream);
-        self.turns = self.turns.wrapping_add(1);
-        self.parts.get_mut(slot).turn = self.turns;
-        self.plan(patience_ns, Appointment::PatienceEnd(slot, self.turns), at)
+        let turn = self.turn_of(slot);
+        self.plan(patience_ns, Appointment::PatienceEnd(slot, turn), at)
+    }
+
+    /// The turn of its visit, given out now where it has none yet.
+    pub(super) fn turn_of(&mut self, slot: u32) -> u32 {
+        let turn = self.parts.get(slot).turn;
+        if turn != 0 {
+            return turn;
+        }
+        let turn = self.fresh_turn();
+        self.parts.get_mut(slot).turn = turn;
+        turn
     }
 
     /// True where the station may start one more now; else a wake-up is in the calendar.
@@ -277,7 +307,7 @@ impl Kernel {
         }
         let part = self.parts.get_mut(slot);
         part.started_ns = now;
-        let waiting_ns = now - part.arrived_ns;
+        let (waiting_ns, turn) = (now - part.arrived_ns, part.turn);
         let mut service_ns =
             station.service[usize::from(part.class)].draw_ns(&mut station.service_stream);
         if let Some(factor) = station.slowness {
@@ -286,7 +316,7 @@ impl Kernel {
         let event = self.event(EventKind::ServiceStarted, at, slot);
         self.emit(event, sink);
         sink.started(TimeNs(now), ComponentId(at), waiting_ns);
-        self.plan(service_ns, Appointment::ServiceEnd(slot), at)
+        self.plan(service_ns, Appointment::ServiceEnd(slot, turn), at)
     }
 
     /// Gives free servers to those who wait: first its own line, then the queues it pulls from.
@@ -350,18 +380,24 @@ impl Kernel {
         part.from = queue;
         part.at = worker;
         part.arrived_ns = now;
+        part.turn = 0;
         self.enter(EventKind::Arrived, slot, worker, sink);
         self.stations[usize::from(worker)].present += 1;
         self.start(slot, worker, sink)
     }
 
-    /// Its own service is over: calls another station, or is done.
+    /// Its own service is over: calls another station, or is done. Outdated where it was cut short.
     pub(super) fn service_end<S: Sink>(
         &mut self,
         slot: u32,
+        turn: u32,
         sink: &mut S,
     ) -> Result<(), KernelError> {
-        let at = self.parts.get(slot).at;
+        let part = self.parts.get(slot);
+        if part.turn != turn {
+            return Ok(());
+        }
+        let at = part.at;
         let Some(callee) = self.stations[usize::from(at)].calls else {
             return self.complete(slot, true, sink);
         };
@@ -376,6 +412,7 @@ impl Kernel {
             arrived_ns,
             started_ns,
             caller,
+            turn,
         };
         let call = self.calls.insert(call);
         let call = call.ok_or_else(|| self.too_many(at))?;

@@ -70,13 +70,15 @@ impl Kernel {
         );
         sink.arrived(TimeNs(now), ComponentId(at));
         sink.started(TimeNs(now), ComponentId(at), 0);
-        self.plan(delay_ns, Appointment::ParkingEnd(slot), at)
+        let turn = self.turn_of(slot);
+        self.plan(delay_ns, Appointment::ParkingEnd(slot, turn), at)
     }
 
     /// The delay is over: back to where it failed, one attempt on.
     pub(super) fn parking_end<S: Sink>(
         &mut self,
         slot: u32,
+        turn: u32,
         sink: &mut S,
     ) -> Result<(), KernelError> {
         let now = self.now;
@@ -84,8 +86,12 @@ impl Kernel {
             at,
             started_ns,
             returns_to,
+            turn: turn_now,
             ..
         } = *self.parts.get(slot);
+        if turn_now != turn {
+            return Ok(());
+        }
         self.stations[usize::from(at)].present -= 1;
         let event = self.event(EventKind::ServiceEnded, at, slot);
         self.emit(

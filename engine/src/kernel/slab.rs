@@ -35,7 +35,7 @@ pub(super) struct Part {
     pub(super) after: u32,
     /// Slot of the innermost open call.
     pub(super) caller: u32,
-    /// Number of its latest wait with patience, so that late timers find themselves outdated.
+    /// Number of the visit or way it is on, so that outdated appointments are known; 0 where none can be.
     pub(super) turn: u32,
     /// Ladder it climbs.
     pub(super) ladder: u32,
@@ -54,6 +54,8 @@ pub(super) struct Part {
     pub(super) path: u16,
     pub(super) is_parking: bool,
     pub(super) is_waiting: bool,
+    /// On an arrow that takes time.
+    pub(super) is_under_way: bool,
 }
 
 /// No component.
@@ -83,6 +85,7 @@ impl Part {
             path: 0,
             is_parking: false,
             is_waiting: false,
+            is_under_way: false,
         }
     }
 }
@@ -94,6 +97,7 @@ pub(super) struct Call {
     pub(super) arrived_ns: u64,
     pub(super) started_ns: u64,
     pub(super) caller: u32,
+    pub(super) turn: u32,
 }
 
 /// Slots of one kind.

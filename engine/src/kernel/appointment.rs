@@ -1,0 +1,78 @@
+//! Appointments: what an entry of the calendar is about, packed into one word.
+//!
+//! Belongs here: kinds of appointments and their packing. Does not belong here: what is done then.
+//!
+//! Some name a *turn* beside the slot of a part. A part whose visit may be cut short gets a fresh turn
+//! when the visit opens; an appointment with another turn than the part's is outdated and does nothing.
+
+use super::Kernel;
+
+/// What an appointment is about; packed into one word of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Appointment {
+    Arrival(u32),
+    /// Slot, and the turn of the part it was made for.
+    ServiceEnd(u32, u32),
+    /// The same.
+    ParkingEnd(u32, u32),
+    /// The same.
+    TransitEnd(u32, u32),
+    Token(u32),
+    /// The same.
+    PatienceEnd(u32, u32),
+    /// Source, and which of its users is done thinking.
+    ThinkingEnd(u32, u32),
+    /// A fault begins or ends.
+    Fault(u32),
+}
+
+const TURN_MASK: u32 = (1 << 28) - 1;
+
+impl Appointment {
+    #[inline]
+    pub(super) fn pack(self) -> u64 {
+        let (kind, slot, turn) = match self {
+            Self::Arrival(slot) => (0, slot, 0),
+            Self::ServiceEnd(slot, turn) => (1, slot, turn),
+            Self::ParkingEnd(slot, turn) => (2, slot, turn),
+            Self::TransitEnd(slot, turn) => (3, slot, turn),
+            Self::Token(slot) => (4, slot, 0),
+            Self::PatienceEnd(slot, turn) => (5, slot, turn),
+            Self::ThinkingEnd(source, user) => (6, source, user),
+            Self::Fault(slot) => (7, slot, 0),
+        };
+        u64::from(slot) | u64::from(turn & TURN_MASK) << 32 | kind << 60
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "fields are masked out of one word"
+    )]
+    pub(super) fn unpack(word: u64) -> Self {
+        let slot = word as u32;
+        let turn = (word >> 32) as u32 & TURN_MASK;
+        match word >> 60 {
+            0 => Self::Arrival(slot),
+            1 => Self::ServiceEnd(slot, turn),
+            2 => Self::ParkingEnd(slot, turn),
+            3 => Self::TransitEnd(slot, turn),
+            4 => Self::Token(slot),
+            5 => Self::PatienceEnd(slot, turn),
+            6 => Self::ThinkingEnd(slot, turn),
+            _ => Self::Fault(slot),
+        }
+    }
+}
+
+impl Kernel {
+    /// A turn that no part has; never 0, which means that no appointment can be outdated.
+    #[inline]
+    pub(super) fn fresh_turn(&mut self) -> u32 {
+        self.turns = (self.turns + 1) & TURN_MASK;
+        if self.turns == 0 {
+            self.turns = 1;
+        }
+        self.turns
+    }
+}
