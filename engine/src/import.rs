@@ -5,13 +5,16 @@
 //! `clients`. Belongs here: the foreign formats, one file each, and what they share.
 //! Does not belong here: opening files (cli), writing reels (recording).
 
+mod document;
 mod input;
 mod jaeger;
 mod journey;
 mod json;
+mod otlp;
 mod spans;
 mod timing;
 mod topology;
+mod zipkin;
 
 pub use input::INPUT_BYTES_MAX;
 
@@ -20,7 +23,7 @@ use crate::model::topology::Topology;
 use crate::recording::Detail;
 use spans::SpanSet;
 
-/// Formats that are known by name; not each can be read yet.
+/// Formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Jaeger's query answers and its storage documents.
@@ -39,6 +42,13 @@ impl Format {
             Self::Zipkin => "Zipkin JSON",
         }
     }
+}
+
+fn spans_of(format: Option<Format>) -> String {
+    format.map_or_else(
+        || "spans".to_owned(),
+        |format| format!("spans of {}", format.title()),
+    )
 }
 
 /// Why a file cannot be imported.
@@ -79,18 +89,12 @@ pub enum ImportError {
         source: serde_json::Error,
     },
     /// JSON of something else.
-    #[error("{file}: no spans in it; expected Jaeger JSON: an object with `data` or `spans`")]
+    #[error("{file}: no {} in it; name a file of OTLP, Jaeger or Zipkin JSON", spans_of(*format))]
     NoSpans {
         /// Which.
         file: String,
-    },
-    /// A format that is known and cannot be read.
-    #[error("{file}: {} is not yet supported; export the traces as Jaeger JSON", format.title())]
-    NotYet {
-        /// Which.
-        file: String,
-        /// Its format.
-        format: Format,
+        /// What was expected of it, where something was.
+        format: Option<Format>,
     },
     /// More spans than fit.
     #[error("{file}: more than {limit} spans in one import; import the files one by one")]
@@ -160,14 +164,23 @@ pub struct Report {
 pub fn import(inputs: &[Input<'_>], format: Option<Format>) -> Result<Import, ImportError> {
     let mut set = SpanSet::default();
     for input in inputs {
-        if let Some(format @ (Format::Otlp | Format::Zipkin)) = format {
-            return Err(ImportError::NotYet {
+        let text = input::text(input.name, input.bytes)?;
+        let format = match format {
+            Some(format) => format,
+            None => document::format_of(input.name, &text)?,
+        };
+        let before = set.objects;
+        match format {
+            Format::Jaeger => jaeger::read(input.name, &text, &mut set)?,
+            Format::Otlp => otlp::read(input.name, &text, &mut set)?,
+            Format::Zipkin => zipkin::read(input.name, &text, &mut set)?,
+        }
+        if set.objects == before {
+            return Err(ImportError::NoSpans {
                 file: input.name.to_owned(),
-                format,
+                format: Some(format),
             });
         }
-        let text = input::text(input.name, input.bytes)?;
-        jaeger::read(input.name, &text, &mut set)?;
     }
     let parents = set.parents();
     let orphans = set.orphan_count(&parents);
@@ -183,8 +196,8 @@ pub fn import(inputs: &[Input<'_>], format: Option<Format>) -> Result<Import, Im
     let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
     let report = Report {
         traces: count(set.traces.len()),
-        spans: count(set.spans.len()),
-        errors: set.error_count(),
+        spans: set.objects,
+        errors: set.errors,
         services: set.service_names(),
         edges: set.edges(&parents),
         skipped: set.skipped.total(),

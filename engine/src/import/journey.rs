@@ -33,6 +33,9 @@ pub(super) struct Visit {
     calls: Vec<usize>,
     /// When the caller let go.
     forwarded: u64,
+    /// The queue that it was taken from, by position, and when it came there.
+    pub(super) queue: Option<usize>,
+    queued: u64,
     stay: Interval,
     span_count: u64,
     went_well: bool,
@@ -139,6 +142,7 @@ fn fold(
         let caller = parent.and_then(|parent| visit_of.get(&parent).copied());
         if let Some(caller) = caller
             && visits[caller].service == span.service
+            && span.queue.is_none()
         {
             let visit: &mut Visit = &mut visits[caller];
             visit.span_count += 1;
@@ -153,6 +157,10 @@ fn fold(
             set.spans[parent].role == Role::Caller && has_been_called_from.insert(parent)
         });
         let forwarded = leaves.map_or(stay.start, |parent| all[parent].start.min(stay.start));
+        // A message is in the queue once it has been handed over.
+        let queued = leaves.map_or(forwarded, |parent| {
+            all[parent].end.clamp(forwarded, stay.start)
+        });
         let number = visits.len();
         match caller {
             Some(caller) => visits[caller].calls.push(number),
@@ -164,6 +172,8 @@ fn fold(
             caller,
             calls: Vec::new(),
             forwarded,
+            queue: span.queue,
+            queued,
             stay,
             span_count: 1,
             went_well: !span.is_error,
@@ -230,7 +240,8 @@ impl Journey {
         let mut is_first = true;
         for &call in calls {
             let visit = &self.visits[call];
-            let fits = visit.forwarded >= free_from && visit.stay.end <= stay.end;
+            let is_called = caller.is_none() || visit.queue.is_none();
+            let fits = is_called && visit.forwarded >= free_from && visit.stay.end <= stay.end;
             if fits && !self.is_on_part(caller, visit.service) {
                 let part = caller.map_or(0, |caller| self.visits[caller].part);
                 free_from = self.visits[call].stay.end;
@@ -354,34 +365,54 @@ impl Teller<'_> {
         let caller = visit.caller.map_or(CLIENTS, |caller| {
             self.component(&self.journey.visits[caller])
         });
-        let mut forwarded = self.event(visit.forwarded, EventKind::Forwarded, caller, visit.part);
-        forwarded.peer = component;
-        forwarded.value = visit.stay.start.saturating_sub(visit.forwarded);
-        let mut arrived = self.event(visit.stay.start, EventKind::Arrived, component, visit.part);
-        arrived.peer = caller;
-        let started = self.event(
-            visit.stay.start,
-            EventKind::ServiceStarted,
-            component,
-            visit.part,
-        );
+        let queue = visit
+            .queue
+            .map(|queue| super::topology::queue_component(self.set, self.topology, queue));
+        let (to, there) =
+            queue.map_or((component, visit.stay.start), |queue| (queue, visit.queued));
+        let mut forwarded = self.visit_event(visit.forwarded, EventKind::Forwarded, caller, visit);
+        forwarded.peer = to;
+        forwarded.value = there.saturating_sub(visit.forwarded);
+        self.events.push((forwarded, None));
+        if let Some(queue) = queue {
+            let mut added = self.visit_event(visit.queued, EventKind::JobAdded, queue, visit);
+            added.peer = caller;
+            let start = visit.stay.start;
+            let mut picked_up = self.visit_event(start, EventKind::JobPickedUp, queue, visit);
+            picked_up.peer = component;
+            self.events.extend([(added, None), (picked_up, None)]);
+        }
+        let start = visit.stay.start;
+        let mut arrived = self.visit_event(start, EventKind::Arrived, component, visit);
+        arrived.peer = queue.unwrap_or(caller);
+        let started = self.visit_event(start, EventKind::ServiceStarted, component, visit);
         let span_count = visit.span_count.to_string();
         let operation = self.set.spans[visit.entry].operation.as_str();
         let detail = Detail::new([("operation", operation), ("spans", span_count.as_str())]);
         self.events
-            .extend([(forwarded, None), (arrived, Some(detail)), (started, None)]);
+            .extend([(arrived, Some(detail)), (started, None)]);
     }
 
     fn leave(&mut self, visit: &Visit) {
         let component = self.component(visit);
-        let mut ended = self.event(
-            visit.stay.end,
-            EventKind::ServiceEnded,
-            component,
-            visit.part,
-        );
+        let end = visit.stay.end;
+        let mut ended = self.visit_event(end, EventKind::ServiceEnded, component, visit);
         ended.outcome = outcome(visit.went_well);
         self.events.push((ended, None));
+        if visit.queue.is_some() {
+            let (kind, value) = if visit.went_well {
+                (
+                    EventKind::JobCompleted,
+                    end.saturating_sub(visit.stay.start),
+                )
+            } else {
+                (EventKind::JobFailed, 0)
+            };
+            let mut told = self.visit_event(end, kind, component, visit);
+            told.outcome = outcome(visit.went_well);
+            told.value = value;
+            self.events.push((told, None));
+        }
         if visit.opens_part && visit.part != 0 {
             let mut finished = self.event(
                 visit.stay.end,
@@ -396,6 +427,18 @@ impl Teller<'_> {
 
     fn component(&self, visit: &Visit) -> ComponentId {
         super::topology::component_of(self.set, self.topology, visit.service)
+    }
+
+    fn visit_event(
+        &self,
+        at: u64,
+        kind: EventKind,
+        component: ComponentId,
+        visit: &Visit,
+    ) -> StageEvent {
+        let mut event = self.event(at, kind, component, visit.part);
+        event.attempt = u16::from(visit.queue.is_some());
+        event
     }
 
     fn event(&self, at: u64, kind: EventKind, component: ComponentId, part: u16) -> StageEvent {

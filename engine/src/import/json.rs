@@ -300,6 +300,87 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
     }
 }
 
+/// Texts by name; other values are left out.
+#[derive(Debug, Default)]
+pub(super) struct Texts(BTreeMap<String, String>);
+
+impl Texts {
+    /// The text of that name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Loose::<BTreeMap<String, Scalar>>::deserialize(deserializer)?;
+        let texts = map.0.unwrap_or_default().into_iter();
+        Ok(Self(
+            texts
+                .filter_map(|(name, value)| match value {
+                    Scalar::Text(text) => Some((name, text)),
+                    Scalar::Bool(value) => Some((name, value.to_string())),
+                    _ => None,
+                })
+                .collect(),
+        ))
+    }
+}
+
+/// Objects in a document, however deep in lists; what is no object is counted.
+#[derive(Debug)]
+pub(super) struct Nested<T> {
+    /// The objects, in order.
+    pub(super) items: Vec<T>,
+    /// Entries that are neither an object nor a list.
+    pub(super) unusable: u64,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nested<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NestedVisitor(PhantomData))
+    }
+}
+
+struct NestedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for NestedVisitor<T> {
+    type Value = Nested<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list of them")
+    }
+
+    nothing_for_scalars! { Nested { items: Vec::new(), unusable: 1 } }
+
+    fn visit_unit<E>(self) -> Result<Nested<T>, E> {
+        Ok(Nested {
+            items: Vec::new(),
+            unusable: 1,
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Nested<T>, A::Error> {
+        let item = T::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Nested {
+            items: vec![item],
+            unusable: 0,
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Nested<T>, A::Error> {
+        let mut found = Nested {
+            items: Vec::new(),
+            unusable: 0,
+        };
+        while let Some(mut inner) = list.next_element::<Self::Value>()? {
+            found.items.append(&mut inner.items);
+            found.unusable = found.unusable.saturating_add(inner.unusable);
+        }
+        Ok(found)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

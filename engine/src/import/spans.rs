@@ -1,12 +1,35 @@
 //! Spans as every tracing format has them, and what can be counted about them.
 //!
 //! Belongs here: the span, names, parents, the figures of `import --json`.
-//! Does not belong here: one format's fields (jaeger), turning spans into events (journey).
+//! Does not belong here: one format's fields (jaeger, otlp, zipkin), turning spans into events (journey).
 
+use super::ImportError;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Services that carry no name.
 pub(super) const NO_NAME: &str = "(none)";
+
+/// Attributes that name the queue of a message, the present convention first.
+pub(super) const DESTINATIONS: [&str; 4] = [
+    "messaging.destination.name",
+    "messaging.destination",
+    "kafka.topic",
+    "message_bus.destination",
+];
+
+/// Spans in one import; each takes a few hundred bytes.
+const SPANS_MAX: usize = 4_000_000;
+
+/// Longest name that is kept of an operation or a service, in characters.
+const NAME_CHARS_MAX: usize = 200;
+
+/// A name without control characters, cut where it is long.
+pub(super) fn shortened(name: &str) -> String {
+    name.chars()
+        .filter(|c| !c.is_control())
+        .take(NAME_CHARS_MAX)
+        .collect()
+}
 
 /// Which side of a call a span is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +43,15 @@ pub(super) enum Role {
     Server,
     /// Takes a message.
     Consumer,
+}
+
+/// What one id stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ids {
+    /// A span.
+    OfOneSpan,
+    /// A call, both sides of it, as in Zipkin.
+    OfBothSides,
 }
 
 /// One span.
@@ -45,6 +77,10 @@ pub(super) struct Span {
     pub(super) role: Role,
     /// Speaks of a database.
     pub(super) is_database: bool,
+    /// Position of the queue that a message was taken from.
+    pub(super) queue: Option<usize>,
+    /// What its id stands for.
+    pub(super) ids: Ids,
 }
 
 /// Texts with positions, each once, in the order of first use.
@@ -69,6 +105,11 @@ impl Names {
     /// The name at that position.
     pub(super) fn name(&self, position: usize) -> &str {
         self.names.get(position).map_or(NO_NAME, String::as_str)
+    }
+
+    /// All of them, sorted.
+    pub(super) fn sorted(&self) -> Vec<&str> {
+        self.positions.keys().map(String::as_str).collect()
     }
 
     /// How many there are.
@@ -121,31 +162,95 @@ pub(super) struct SpanSet {
     pub(super) traces: Names,
     /// Services.
     pub(super) services: Names,
+    /// Queues that messages went through.
+    pub(super) queues: Names,
     /// Spans, as they stood in the files.
     pub(super) spans: Vec<Span>,
+    /// Span objects read; more than spans where several tell of one.
+    pub(super) objects: u64,
+    /// Span objects marked as failed.
+    pub(super) errors: u64,
     /// What could not be used.
     pub(super) skipped: Tally,
     /// What was used after mending.
     pub(super) mended: Tally,
 }
 
+/// The spans of one id; nearly always one.
+struct Bearers {
+    first: usize,
+    others: Vec<usize>,
+}
+
+impl Bearers {
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
+}
+
 impl SpanSet {
+    /// Adds the span that one object tells of.
+    ///
+    /// # Errors
+    /// [`ImportError::TooManySpans`] past the limit, with the name of the file.
+    pub(super) fn add(&mut self, file: &str, span: Span) -> Result<(), ImportError> {
+        if self.spans.len() >= SPANS_MAX {
+            return Err(ImportError::TooManySpans {
+                file: file.to_owned(),
+                limit: SPANS_MAX,
+            });
+        }
+        self.objects = self.objects.saturating_add(1);
+        self.errors = self.errors.saturating_add(u64::from(span.is_error));
+        self.spans.push(span);
+        Ok(())
+    }
+
     /// For each span the position of its parent, where that is in the set; a span is never its own.
+    ///
+    /// Of several spans with the parent's id, that of the child's own service is meant, else the
+    /// side that answers, else the first.
     pub(super) fn parents(&self) -> Vec<Option<usize>> {
-        let mut by_id = BTreeMap::new();
+        let mut by_id: BTreeMap<(usize, &str), Bearers> = BTreeMap::new();
         for (position, span) in self.spans.iter().enumerate() {
-            // A repeated id stands for its first bearer.
             by_id
                 .entry((span.trace, span.id.as_str()))
-                .or_insert(position);
+                .and_modify(|bearers| bearers.others.push(position))
+                .or_insert(Bearers {
+                    first: position,
+                    others: Vec::new(),
+                });
         }
+        let parent_of = |position: usize, span: &Span| {
+            let own = by_id.get(&(span.trace, span.id.as_str()));
+            if span.ids == Ids::OfBothSides && span.role == Role::Server {
+                let is_caller = |&other: &usize| {
+                    other != position
+                        && self
+                            .spans
+                            .get(other)
+                            .is_some_and(|other| other.role == Role::Caller)
+                };
+                if let Some(caller) = own.and_then(|bearers| bearers.iter().find(is_caller)) {
+                    return Some(caller);
+                }
+            }
+            let bearers = by_id.get(&(span.trace, span.parent.as_deref()?))?;
+            let has = |wanted: fn(&Span, &Span) -> bool| {
+                bearers.iter().find(|&at| {
+                    self.spans
+                        .get(at)
+                        .is_some_and(|parent| wanted(parent, span))
+                })
+            };
+            has(|parent, child| parent.service == child.service)
+                .or_else(|| has(|parent, _| parent.role == Role::Server))
+                .or(Some(bearers.first))
+        };
         self.spans
             .iter()
             .enumerate()
-            .map(|(position, span)| {
-                let parent = by_id.get(&(span.trace, span.parent.as_deref()?)).copied()?;
-                (parent != position).then_some(parent)
-            })
+            .map(|(position, span)| parent_of(position, span).filter(|parent| *parent != position))
             .collect()
     }
 
@@ -157,13 +262,6 @@ impl SpanSet {
             .zip(parents)
             .filter(|(span, parent)| span.parent.is_some() && parent.is_none());
         orphans.fold(0, |count, _| count + 1)
-    }
-
-    /// Spans marked as failed.
-    pub(super) fn error_count(&self) -> u64 {
-        self.spans
-            .iter()
-            .fold(0, |count, span| count + u64::from(span.is_error))
     }
 
     /// Names of the services that own spans, sorted.

@@ -132,7 +132,7 @@ fn shift_of(span: &Span, own: Interval, parent: &Span, caller: Clocks) -> (i128,
 
 #[cfg(test)]
 mod tests {
-    use super::super::spans::Role;
+    use super::super::spans::{Ids, Role};
     use super::*;
 
     fn span(
@@ -153,6 +153,8 @@ mod tests {
             is_error: false,
             role: Role::Internal,
             is_database: false,
+            queue: None,
+            ids: Ids::OfOneSpan,
         }
     }
 

@@ -26,15 +26,15 @@ const CLASSES_MAX: usize = 1000;
 /// # Errors
 /// [`ImportError::TooManyServices`].
 pub(super) fn infer(set: &SpanSet, journeys: &[Journey]) -> Result<Topology, ImportError> {
-    let count = set.services.len();
+    let count = set.services.len() + set.queues.len();
     if count > SERVICES_MAX {
         return Err(ImportError::TooManyServices {
             count,
             limit: SERVICES_MAX,
         });
     }
-    let names = set.service_names();
-    let clients = if names.iter().any(|name| name == "clients") {
+    let names: Vec<&str> = set.services.sorted();
+    let clients = if names.contains(&"clients") {
         "(clients)"
     } else {
         "clients"
@@ -47,11 +47,18 @@ pub(super) fn infer(set: &SpanSet, journeys: &[Journey]) -> Result<Topology, Imp
     };
     let kinds = kinds(set);
     for name in &names {
-        let kind = kinds
-            .get(name.as_str())
-            .copied()
-            .unwrap_or(ComponentKind::Server);
+        let kind = kinds.get(name).copied().unwrap_or(ComponentKind::Server);
         topology.components.push(component(name, name, kind));
+    }
+    for queue in set.queues.sorted() {
+        let is_taken = names.contains(&queue) || queue == clients;
+        let id = if is_taken {
+            format!("{queue} (queue)")
+        } else {
+            queue.to_owned()
+        };
+        let queue = component(&id, queue, ComponentKind::Queue);
+        topology.components.push(queue);
     }
     let mut pairs = BTreeSet::new();
     for visit in journeys
@@ -62,7 +69,16 @@ pub(super) fn infer(set: &SpanSet, journeys: &[Journey]) -> Result<Topology, Imp
         let from = visit.caller.map_or(CLIENTS, |caller| {
             component_of(set, &topology, journey.visits[caller].service)
         });
-        pairs.insert((from, component_of(set, &topology, visit.service)));
+        let to = component_of(set, &topology, visit.service);
+        match visit.queue {
+            Some(queue) => {
+                let queue = queue_component(set, &topology, queue);
+                pairs.extend([(from, queue), (queue, to)]);
+            }
+            None => {
+                pairs.insert((from, to));
+            }
+        }
     }
     topology.edges = pairs
         .into_iter()
@@ -91,12 +107,26 @@ pub(super) fn infer(set: &SpanSet, journeys: &[Journey]) -> Result<Topology, Imp
 /// The component of the service at that position.
 pub(super) fn component_of(set: &SpanSet, topology: &Topology, service: usize) -> ComponentId {
     let name = set.services.name(service);
-    // Components after `clients` are sorted by name.
-    let services = topology.components.get(1..).unwrap_or_default();
+    // Components after `clients` are sorted by name, up to the queues.
+    let services = topology
+        .components
+        .get(1..=set.services.len())
+        .unwrap_or_default();
     let index = services
         .binary_search_by(|component| component.id.as_str().cmp(name))
         .unwrap_or(0);
     u16::try_from(index + 1).map_or(ComponentId::NONE, ComponentId)
+}
+
+/// The component of the queue at that position; its label is its name.
+pub(super) fn queue_component(set: &SpanSet, topology: &Topology, queue: usize) -> ComponentId {
+    let name = set.queues.name(queue);
+    let first = set.services.len() + 1;
+    let queues = topology.components.get(first..).unwrap_or_default();
+    let rank = queues
+        .binary_search_by(|queue| queue.label.as_str().cmp(name))
+        .unwrap_or(0);
+    u16::try_from(first + rank).map_or(ComponentId::NONE, ComponentId)
 }
 
 /// What each service is: a store where every span of it speaks of one, a worker where it only takes messages.
