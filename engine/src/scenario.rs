@@ -5,11 +5,13 @@
 mod arrivals;
 mod class;
 mod component;
+mod depth;
 pub mod distribution;
 mod document;
 mod edge;
 mod fault;
 mod fields;
+mod files;
 mod graph;
 mod header;
 mod names;
@@ -17,25 +19,61 @@ mod path;
 mod problem;
 mod raw;
 pub(crate) mod rule;
+mod setting;
 mod shape;
 mod slo;
 mod source;
 mod station;
 pub mod valid;
 
+pub use files::ReadFile;
 pub use problem::{Problem, ScenarioError};
 pub use valid::Scenario;
 
-/// Reads a scenario and applies overrides (`PATH=VALUE`, see CONTRACT §4) to it.
+/// A scenario and what its files said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// Ready to run.
+    pub scenario: Scenario,
+    /// Overrides that stand in for the files: with them the text alone is the whole scenario.
+    pub settings: Vec<String>,
+}
+
+/// Reads a scenario that names no files and applies overrides (`PATH=VALUE`, see CONTRACT §4) to it.
 ///
 /// # Errors
 /// [`ScenarioError`] with every problem found and its place.
 pub fn load(text: &str, overrides: &[String]) -> Result<Scenario, ScenarioError> {
+    read(text, overrides, None).map(|loaded| loaded.scenario)
+}
+
+/// Like [`load`], reading the files that the scenario names with `read_file`.
+///
+/// # Errors
+/// [`ScenarioError`] with every problem found and its place.
+pub fn load_with_files(
+    text: &str,
+    overrides: &[String],
+    read_file: ReadFile<'_>,
+) -> Result<Loaded, ScenarioError> {
+    read(text, overrides, Some(read_file))
+}
+
+fn read(
+    text: &str,
+    overrides: &[String],
+    read_file: Option<ReadFile<'_>>,
+) -> Result<Loaded, ScenarioError> {
+    // A mark that some editors put first; places count without it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut problems = problem::Problems::new(text, overrides);
-    let scenario = raw::read(text, overrides, &mut problems)
-        .and_then(|root| document::scenario(&root, &mut problems));
+    let mut settings = Vec::new();
+    let scenario = raw::read(text, overrides, &mut problems).and_then(|mut root| {
+        settings = files::resolve(&mut root, read_file, &mut problems);
+        document::scenario(&root, &mut problems)
+    });
     problems.into_result()?;
-    scenario.ok_or_else(|| ScenarioError {
+    let scenario = scenario.ok_or_else(|| ScenarioError {
         problems: vec![Problem {
             line: Some(1),
             column: Some(1),
@@ -44,5 +82,6 @@ pub fn load(text: &str, overrides: &[String]) -> Result<Scenario, ScenarioError>
             hint: "compare it with one that ships".to_owned(),
         }],
         more: 0,
-    })
+    })?;
+    Ok(Loaded { scenario, settings })
 }

@@ -4,7 +4,7 @@
 
 use super::{CliError, Console, Outcome, scenario_file};
 use flowreel_engine::analysis::find_overload;
-use flowreel_engine::scenario::{ScenarioError, load};
+use flowreel_engine::scenario::{Loaded, ScenarioError};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -26,7 +26,18 @@ struct CheckAnswer {
     scenario: Option<String>,
     valid: bool,
     problems: Vec<ProblemAnswer>,
+    /// Problems beyond those listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    more: usize,
     warnings: Vec<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape that serde calls"
+)]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 #[derive(Serialize)]
@@ -45,8 +56,8 @@ struct ProblemAnswer {
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let text = scenario_file::read(&args.scenario)?;
     let file = args.scenario.display().to_string();
-    match load(&text, &args.set) {
-        Ok(scenario) => {
+    match scenario_file::load(&args.scenario, &text, &args.set) {
+        Ok(Loaded { scenario, .. }) => {
             let warnings: Vec<String> = find_overload(&scenario)
                 .map(|overload| {
                     format!(
@@ -62,6 +73,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                 scenario: Some(scenario.topology.name.clone()),
                 valid: true,
                 problems: Vec::new(),
+                more: 0,
                 warnings,
             };
             if console.json {
@@ -118,6 +130,7 @@ fn report(
                     hint: problem.hint.clone(),
                 })
                 .collect(),
+            more: error.more,
             warnings: Vec::new(),
         })?;
     }

@@ -11,7 +11,7 @@ use flowreel_engine::analysis::{
 use flowreel_engine::kernel::{EventSink, KernelError};
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::time::parse_duration_ns;
-use flowreel_engine::scenario::{Scenario, load};
+use flowreel_engine::scenario::{Loaded, Scenario};
 use std::path::PathBuf;
 
 /// Run a model and print its statistics with confidence intervals.
@@ -70,8 +70,10 @@ impl Args {
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let text = scenario_file::read(&args.scenario)?;
     let overrides = args.overrides();
-    let scenario = load(&text, &overrides)
+    let Loaded { scenario, settings } = scenario_file::load(&args.scenario, &text, &overrides)
         .map_err(|error| scenario_file::first_problem(&args.scenario, &error))?;
+    // With what its files said, the reel holds all that a run needs.
+    let embedded = [overrides, settings].concat();
     let seed = args.seed.unwrap_or(scenario.seed);
     let mut warnings = Vec::new();
     if let Some(warning) = refuse_overload(args, &scenario)? {
@@ -89,7 +91,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
             &args.scenario,
             &text,
             seed,
-            &overrides,
+            &embedded,
             &scenario,
         )?),
         None => None,

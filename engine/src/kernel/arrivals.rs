@@ -34,6 +34,8 @@ pub(super) enum Process {
         /// By phase: cumulative shares of the phases that follow.
         next: Vec<Vec<f64>>,
     },
+    /// At given moments.
+    Trace { at_ns: Vec<u64>, next: usize },
     /// Each user thinks, asks, and thinks again when the answer is there.
     Thinking(Sampler),
 }
@@ -84,6 +86,13 @@ impl Process {
                     })
                     .collect(),
             },
+            Arrivals::Trace(at_s) => Self::Trace {
+                at_ns: at_s
+                    .iter()
+                    .map(|at_s| ns_from_seconds(*at_s).unwrap_or(u64::MAX))
+                    .collect(),
+                next: 0,
+            },
             Arrivals::Closed { think, .. } => Self::Thinking(Sampler::new(think)),
         }
     }
@@ -94,6 +103,11 @@ impl Process {
         match self {
             Self::Gaps(law) | Self::Thinking(law) => Some(law.draw_ns(stream)),
             Self::Steps(steps) => step_gap_ns(steps, now_ns, stream),
+            Self::Trace { at_ns, next } => {
+                let at_ns = *at_ns.get(*next)?;
+                *next += 1;
+                Some(at_ns.saturating_sub(now_ns))
+            }
             Self::Diurnal {
                 mean,
                 amplitude,

@@ -52,6 +52,8 @@ pub(super) enum Sampler {
         cumulative: Vec<f64>,
         values: Vec<u64>,
     },
+    /// One of these, each as likely.
+    Empirical(Vec<u64>),
 }
 
 impl Sampler {
@@ -108,6 +110,12 @@ impl Sampler {
                 fall: (high_s - mode_s) * NS,
                 split: (mode_s - low_s) / (high_s - low_s),
             },
+            Distribution::Empirical { values_s } => Self::Empirical(
+                values_s
+                    .iter()
+                    .map(|value| ns_from_seconds(*value).unwrap_or(u64::MAX))
+                    .collect(),
+            ),
             Distribution::Discrete { values_s, p } => Self::Discrete {
                 cumulative: running_sums(p),
                 values: values_s
@@ -157,6 +165,10 @@ impl Sampler {
                 }
             }
             Self::Discrete { cumulative, values } => values[pick(cumulative, stream)],
+            Self::Empirical(values) => {
+                // A scenario holds fewer than 2^32 samples.
+                values[stream.below(u32::try_from(values.len()).unwrap_or(u32::MAX)) as usize]
+            }
         }
     }
 }

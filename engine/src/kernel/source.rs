@@ -39,7 +39,7 @@ impl SourceState {
                 _ => 0,
             },
             gap_stream,
-            batch: source.batch,
+            batch: source.batch.clone(),
             batch_stream: stream("batch"),
             mix: cumulative(source.mix.iter().copied()),
             class_stream: stream("class"),
@@ -61,13 +61,17 @@ impl SourceState {
         reason = "a mean of at most 1e6 keeps sizes far below the range, and past it they saturate"
     )]
     pub(super) fn batch_size(&mut self) -> u32 {
-        match self.batch {
-            Batch::Constant(size) => size,
-            Batch::Geometric { mean } if mean <= 1.0 => 1,
+        match &self.batch {
+            Batch::Constant(size) => *size,
+            Batch::Geometric { mean } if *mean <= 1.0 => 1,
             Batch::Geometric { mean } => {
                 // Inversion: the smallest k with 1 - (1 - 1/mean)^k above a uniform number.
                 let u = 1.0 - self.batch_stream.uniform();
                 1 + (libm::log(u) / libm::log1p(-1.0 / mean)) as u32
+            }
+            Batch::Uniform { low, high } => low + self.batch_stream.below(high - low + 1),
+            Batch::Discrete { values, cumulative } => {
+                values[pick(cumulative, &mut self.batch_stream)]
             }
         }
     }

@@ -81,7 +81,8 @@ pub struct ParseDurationError {
     pub text: String,
 }
 
-/// Reads `250ms`, `12.5s`, `5m`, `1h`, `30us`, `7ns`, `2d` or a bare number of seconds, as nanoseconds.
+/// Reads `250ms`, `12.5s`, `5m`, `1h`, `30us`, `7ns`, `2d`, several of them from large to small
+/// (`1h30m`), or a bare number of seconds, as nanoseconds.
 ///
 /// # Errors
 /// [`ParseDurationError`] on anything else, on negative values, and past 292 years.
@@ -89,26 +90,61 @@ pub fn parse_duration_ns(text: &str) -> Result<u64, ParseDurationError> {
     let error = || ParseDurationError {
         text: text.to_owned(),
     };
-    let trimmed = text.trim();
-    let split = trimmed
-        .find(|c: char| c.is_ascii_alphabetic() && !(c == 'e' || c == 'E'))
-        .unwrap_or(trimmed.len());
-    let (number, unit) = trimmed.split_at(split);
-    let factor_s = match unit {
-        "ns" => 1e-9,
-        "us" | "µs" => 1e-6,
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return Err(error()),
-    };
-    if number.is_empty() || number.starts_with('+') {
+    let mut rest = text.trim();
+    if rest.is_empty() {
         return Err(error());
     }
-    let value: f64 = number.parse().map_err(|_ignored| error())?;
-    ns_from_seconds(value * factor_s).ok_or_else(error)
+    let (mut sum_ns, mut before_s) = (0_u64, f64::INFINITY);
+    while !rest.is_empty() {
+        let is_part = |c: char| c.is_ascii_digit() || c == '.';
+        let number_end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        // An exponent belongs to the number where digits follow it: `1e3s`.
+        let number_end = exponent_end(rest, number_end);
+        let (number, after) = rest.split_at(number_end);
+        let unit_end = after.find(is_part).unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_end);
+        let factor_s = match unit.trim() {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "" if after.is_empty() && before_s.is_infinite() => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            _ => return Err(error()),
+        };
+        if factor_s >= before_s {
+            return Err(error());
+        }
+        let value: f64 = number.parse().map_err(|_ignored| error())?;
+        let ns = ns_from_seconds(value * factor_s).ok_or_else(error)?;
+        // Each part is below 2^63 and so is the sum of what is accepted.
+        sum_ns = sum_ns
+            .checked_add(ns)
+            .filter(|sum| i64::try_from(*sum).is_ok())
+            .ok_or_else(error)?;
+        (before_s, rest) = (factor_s, after);
+    }
+    Ok(sum_ns)
+}
+
+fn exponent_end(text: &str, mantissa_end: usize) -> usize {
+    let (mantissa, after) = text.split_at(mantissa_end);
+    let Some(digits) = after
+        .strip_prefix(['e', 'E'])
+        .filter(|_| !mantissa.is_empty())
+    else {
+        return mantissa_end;
+    };
+    let unsigned = digits.strip_prefix(['-', '+']).unwrap_or(digits);
+    let length = unsigned
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(unsigned.len());
+    if length == 0 {
+        return mantissa_end;
+    }
+    text.len() - unsigned.len() + length
 }
 
 #[cfg(test)]
@@ -125,6 +161,12 @@ mod tests {
             ("20", 20 * NS_PER_S),
             ("7ns", 7),
             ("0s", 0),
+            ("1h30m", 5400 * NS_PER_S),
+            ("1d2h3m4.5s", 93_784_500_000_000),
+            ("1m500ms", 60_500_000_000),
+            ("1e3s", 1000 * NS_PER_S),
+            ("1.5e-3", 1_500_000),
+            ("2 h", 7200 * NS_PER_S),
         ] {
             assert_eq!(parse_duration_ns(text), Ok(ns), "{text}");
         }
@@ -142,6 +184,13 @@ mod tests {
             "5 parsecs",
             "+1s",
             "1..2s",
+            "1h2h",
+            "30m1h",
+            "1h30",
+            "h",
+            "1e3e3s",
+            "200000d100000d",
+            "100000d600000h",
         ] {
             let error = parse_duration_ns(text).unwrap_err();
             assert!(error.to_string().contains(text));

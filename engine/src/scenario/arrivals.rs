@@ -17,9 +17,9 @@ const PROCESSES: &[&str] = &[
     "mmpp",
     "diurnal",
     "steps",
+    "trace",
     "closed",
 ];
-const PROCESSES_LATER: &[&str] = &["trace"];
 /// The matrix of switches is written out by hand.
 const PHASES_MAX: usize = 1000;
 
@@ -49,11 +49,8 @@ pub(super) fn read(node: &Node, problems: &mut Problems<'_>) -> Option<Arrivals>
         "steps" => steps(&mut fields, problems),
         "diurnal" => diurnal(&mut fields, problems),
         "mmpp" => mmpp(&mut fields, problems),
+        "trace" => trace(&mut fields, problems),
         "closed" => closed(&mut fields, problems),
-        later if PROCESSES_LATER.contains(&later) => {
-            problems.not_yet(process.place, &format!("the arrival process `{later}`"));
-            return None;
-        }
         other => {
             problems.add_with_hint(
                 process.place,
@@ -87,6 +84,7 @@ fn highest_rate_per_s(arrivals: &Arrivals) -> f64 {
         Arrivals::Poisson { .. }
         | Arrivals::Renewal(_)
         | Arrivals::Diurnal { .. }
+        | Arrivals::Trace(_)
         | Arrivals::Closed { .. } => arrivals.rate_per_s(),
     }
 }
@@ -131,6 +129,33 @@ fn steps(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<Arrival
         return None;
     }
     Some(Arrivals::Steps(steps))
+}
+
+/// The times of a file were put in its place when the text was read.
+fn trace(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<Arrivals> {
+    fields.take("file");
+    let node = fields.take("at_s");
+    let Some(node) = node else {
+        problems.add_with_hint(
+            fields.place,
+            "a trace without arrival times",
+            "add `file = \"arrivals.txt\"` with one time in seconds per line, or `at_s = [0.5, 1.2]`",
+        );
+        return None;
+    };
+    let times = fields::times(node, "at_s", problems)?;
+    if let Some(pair) = times.windows(2).find(|pair| pair[1] < pair[0]) {
+        problems.add_with_hint(
+            node.place,
+            format!(
+                "the arrival at {} s comes after the one at {} s",
+                pair[1], pair[0]
+            ),
+            "write arrivals in the order of time",
+        );
+        return None;
+    }
+    Some(Arrivals::Trace(times.into()))
 }
 
 fn diurnal(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<Arrivals> {

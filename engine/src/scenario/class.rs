@@ -7,6 +7,7 @@ use super::fields::{self, Fields};
 use super::problem::Problems;
 use super::raw::Node;
 use crate::model::topology::{Channel, Class};
+use std::collections::BTreeSet;
 
 /// One class named `request` where none is written.
 pub(super) fn read(nodes: &[&Node], problems: &mut Problems<'_>) -> Vec<Class> {
@@ -18,12 +19,13 @@ pub(super) fn read(nodes: &[&Node], problems: &mut Problems<'_>) -> Vec<Class> {
         }];
     }
     let mut classes: Vec<Class> = Vec::with_capacity(nodes.len());
+    let mut taken = BTreeSet::from(["default"]);
     for node in nodes {
         let Some(mut fields) = Fields::new(node, "a [[class]]", problems) else {
             continue;
         };
         let id = fields.need_text("id", problems).unwrap_or_default();
-        if id == "default" || classes.iter().any(|class| class.id == id) {
+        if !id.is_empty() && !taken.insert(id) {
             problems.add_with_hint(
                 node.place,
                 format!("the class name `{id}` is taken"),

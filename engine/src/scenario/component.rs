@@ -6,6 +6,7 @@ use super::fields::{self, Fields};
 use super::problem::{Place, Problems, nearest_hint};
 use super::raw::Node;
 use crate::model::topology::{Component, ComponentKind};
+use std::collections::BTreeSet;
 
 /// Ids of components and classes are 16 bits wide, and one value means none.
 pub(super) const LIST_LENGTH_MAX: usize = 60_000;
@@ -14,13 +15,13 @@ pub(super) const LIST_LENGTH_MAX: usize = 60_000;
 pub(super) fn open<'a>(
     node: &'a Node,
     key: &'static str,
-    before: &[Component],
+    taken: &mut BTreeSet<&'a str>,
     problems: &mut Problems<'_>,
 ) -> Option<(Component, Fields<'a>)> {
     let mut fields = Fields::new(node, &format!("a [[{key}]]"), problems)?;
     let id = fields.need_text("id", problems)?;
     fields.what = format!("{key} `{}`", id.chars().take(60).collect::<String>());
-    if before.iter().any(|component| component.id == id) {
+    if taken.contains(id) {
         problems.add_with_hint(
             node.place,
             format!("two components are named `{id}`"),
@@ -36,9 +37,10 @@ pub(super) fn open<'a>(
         );
         return None;
     }
-    if before.len() > LIST_LENGTH_MAX || !id_is_valid(id, node.place, problems) {
+    if taken.len() > LIST_LENGTH_MAX || !id_is_valid(id, node.place, problems) {
         return None;
     }
+    taken.insert(id);
     let kind = match fields.take("kind") {
         None if key == "source" => Some(ComponentKind::Clients),
         None => Some(ComponentKind::Server),

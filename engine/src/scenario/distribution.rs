@@ -2,9 +2,10 @@
 //!
 //! Belongs here: shapes and moments. Does not belong here: drawing from them (kernel::sampler).
 
-use super::fields::{Bound, Fields, adds_to_one, numbers};
+use super::fields::{Bound, Fields, adds_to_one, numbers, times};
 use super::problem::{Problems, nearest_hint};
 use super::raw::Node;
+use std::sync::Arc;
 
 /// A law of times, in seconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,8 @@ pub enum Distribution {
     },
     /// One of several values.
     Discrete { values_s: Vec<f64>, p: Vec<f64> },
+    /// Measured values, rising, each as likely: the inverse of their cumulative distribution.
+    Empirical { values_s: Arc<[f64]> },
 }
 
 const NAMES: &[&str] = &[
@@ -80,6 +83,7 @@ impl Distribution {
                 high_s,
             } => (low_s + mode_s + high_s) / 3.0,
             Self::Discrete { values_s, p } => weighted(p, values_s, |value| value),
+            Self::Empirical { values_s } => average(values_s, |value| value),
         }
     }
 
@@ -116,12 +120,18 @@ impl Distribution {
                 mean * mean + (rise * rise + fall * fall + span * span) / 36.0
             }
             Self::Discrete { values_s, p } => weighted(p, values_s, |value| value * value),
+            Self::Empirical { values_s } => average(values_s, |value| value * value),
         }
     }
 }
 
 fn weighted(p: &[f64], values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
     p.iter().zip(values).map(|(p, value)| p * f(*value)).sum()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer samples than 2^53")]
+fn average(values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
+    values.iter().map(|value| f(*value)).sum::<f64>() / values.len() as f64
 }
 
 /// Moment of order `k` of the Pareto law cut at both ends (Harchol-Balter 2013, ch. 20).
@@ -225,8 +235,15 @@ pub(super) fn read_fields(
             Distribution::Discrete { values_s, p }
         }
         "empirical" => {
-            problems.not_yet(node.place, "distribution `empirical`");
-            return None;
+            // A file was put in their place when the text was read.
+            fields.take("file");
+            let mut values_s = fields
+                .need("values_s", problems)
+                .and_then(|node| times(node, "values_s", problems))?;
+            values_s.sort_by(f64::total_cmp);
+            Distribution::Empirical {
+                values_s: values_s.into(),
+            }
         }
         other => {
             problems.add_with_hint(
@@ -265,9 +282,10 @@ fn shares(
     bound: Bound,
     problems: &mut Problems<'_>,
 ) -> Option<(Vec<f64>, Vec<f64>)> {
-    let values = fields
-        .need(key, problems)
-        .and_then(|node| numbers(node, key, bound, problems));
+    let values = fields.need(key, problems).and_then(|node| {
+        times(node, key, problems)?;
+        numbers(node, key, bound, problems)
+    });
     let p_node = fields.need("p", problems)?;
     let p = numbers(p_node, "p", Bound::Probability, problems)?;
     let values = values?;

@@ -144,6 +144,10 @@ impl<'a> Fields<'a> {
     pub(super) fn finish(self, problems: &mut Problems<'_>) {
         for (entry, taken) in self.entries.iter().zip(&self.taken) {
             if !taken {
+                if problems.is_full() {
+                    problems.add_with_hint(entry.place, "unknown key", "");
+                    continue;
+                }
                 problems.add_with_hint(
                     entry.place,
                     format!("unknown key `{}` in {}", entry.key, self.what),
@@ -234,7 +238,12 @@ pub(super) fn duration_ns(node: &Node, key: &str, problems: &mut Problems<'_>) -
                 None
             }
             Err(error) => {
-                problems.add(node.place, error.to_string());
+                let shown: String = error.text.chars().take(40).collect();
+                problems.add_with_hint(
+                    node.place,
+                    format!("`{shown}` is not a duration of at most 292 years"),
+                    "write a number and a unit, such as 250ms, 12.5s, 5m or 1h30m",
+                );
                 None
             }
         };
@@ -297,7 +306,11 @@ pub(super) fn numbers(
 ) -> Option<Vec<f64>> {
     let items = list(node, key, problems)?;
     if items.is_empty() {
-        problems.add(node.place, format!("`{key}` is empty"));
+        problems.add_with_hint(
+            node.place,
+            format!("`{key}` is empty"),
+            "write at least one number",
+        );
         return None;
     }
     let values: Vec<f64> = items
@@ -305,6 +318,23 @@ pub(super) fn numbers(
         .filter_map(|item| number(item, key, bound, problems))
         .collect();
     (values.len() == items.len()).then_some(values)
+}
+
+/// Times of a list, in seconds from 0 to 292 years.
+pub(super) fn times(node: &Node, key: &str, problems: &mut Problems<'_>) -> Option<Vec<f64>> {
+    let values = numbers(node, key, Bound::NotNegative, problems)?;
+    let long = values
+        .iter()
+        .find(|value| ns_from_seconds(**value).is_none());
+    if let Some(long) = long {
+        problems.add_with_hint(
+            node.place,
+            format!("`{key}` has {long} s, longer than 292 years"),
+            "write shorter times",
+        );
+        return None;
+    }
+    Some(values)
 }
 
 /// True where the probabilities add up to 1 within rounding; else a problem.

@@ -11,6 +11,7 @@ use super::valid::{Rule, Source, Station};
 use super::{component, source, station};
 use crate::model::id::ComponentId;
 use crate::model::topology::{Class, Component, ComponentKind};
+use std::collections::BTreeSet;
 
 /// Sources and stations with all their rules.
 pub(super) struct Graph {
@@ -29,23 +30,24 @@ pub(super) fn read(
     problems: &mut Problems<'_>,
 ) -> Graph {
     let mut components = Vec::new();
+    let mut taken = BTreeSet::new();
     let mut opened_sources = Vec::new();
     let mut opened_stations = Vec::new();
     for node in source_tables {
-        if let Some((component, fields)) = component::open(node, "source", &components, problems) {
+        if let Some((component, fields)) = component::open(node, "source", &mut taken, problems) {
             components.push(component);
             opened_sources.push(fields);
         }
     }
     let source_count = components.len();
     for node in station_tables {
-        if let Some((component, fields)) = component::open(node, "station", &components, problems) {
+        if let Some((component, fields)) = component::open(node, "station", &mut taken, problems) {
             components.push(component);
             opened_stations.push(fields);
         }
     }
-    let names = Names {
-        components: components
+    let names = Names::new(
+        components
             .iter()
             .map(|component: &Component| Named {
                 id: component.id.clone(),
@@ -53,12 +55,12 @@ pub(super) fn read(
             })
             .collect(),
         source_count,
-        classes: classes.iter().map(|class| class.id.clone()).collect(),
-        has_users: source_tables.iter().any(|node| {
+        classes.iter().map(|class| class.id.clone()).collect(),
+        source_tables.iter().any(|node| {
             has_key(node, "users")
                 || value_at(node, "arrivals").is_some_and(|it| has_key(it, "users"))
         }),
-    };
+    );
     let mut rules = Rules {
         names: &names,
         list: Vec::new(),

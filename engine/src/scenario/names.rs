@@ -5,6 +5,7 @@
 use super::problem::{Place, Problems, nearest_hint};
 use crate::model::id::{ClassId, ComponentId};
 use crate::model::topology::ComponentKind;
+use std::collections::BTreeMap;
 
 /// One component's name and what the reader needs to know of it before it is read.
 pub(super) struct Named {
@@ -16,13 +17,32 @@ pub(super) struct Named {
 pub(super) struct Names {
     /// Sources first, then stations.
     pub(super) components: Vec<Named>,
+    by_id: BTreeMap<String, u16>,
     pub(super) source_count: usize,
     pub(super) classes: Vec<String>,
+    class_by_id: BTreeMap<String, u16>,
     /// Any source tells users apart.
     pub(super) has_users: bool,
 }
 
 impl Names {
+    /// Ids are told apart already.
+    pub(super) fn new(
+        components: Vec<Named>,
+        source_count: usize,
+        classes: Vec<String>,
+        has_users: bool,
+    ) -> Self {
+        Self {
+            by_id: numbered(components.iter().map(|named| &named.id)),
+            components,
+            source_count,
+            class_by_id: numbered(classes.iter()),
+            classes,
+            has_users,
+        }
+    }
+
     /// The component of that name, station or source.
     pub(super) fn component(
         &self,
@@ -30,22 +50,21 @@ impl Names {
         place: Place,
         problems: &mut Problems<'_>,
     ) -> Option<ComponentId> {
-        let index = self.components.iter().position(|known| known.id == name);
+        let index = self.by_id.get(name).copied();
         if index.is_none() {
-            let names: Vec<&str> = self
-                .components
-                .iter()
-                .map(|known| known.id.as_str())
-                .collect();
+            let components = if problems.is_full() {
+                &[]
+            } else {
+                self.components.as_slice()
+            };
+            let names: Vec<&str> = components.iter().map(|known| known.id.as_str()).collect();
             problems.add_with_hint(
                 place,
                 format!("no station is named `{name}`"),
                 nearest_hint(name, &names),
             );
         }
-        index
-            .and_then(|index| u16::try_from(index).ok())
-            .map(ComponentId)
+        index.map(ComponentId)
     }
 
     /// The station of that name; a source is no place to go to.
@@ -77,17 +96,24 @@ impl Names {
         place: Place,
         problems: &mut Problems<'_>,
     ) -> Option<ClassId> {
-        let index = self.classes.iter().position(|known| known == name);
+        let index = self.class_by_id.get(name).copied();
         if index.is_none() {
-            let names: Vec<&str> = self.classes.iter().map(String::as_str).collect();
+            let classes = if problems.is_full() {
+                &[]
+            } else {
+                self.classes.as_slice()
+            };
+            let names: Vec<&str> = classes.iter().map(String::as_str).collect();
             problems.add_with_hint(
                 place,
                 format!("no class is named `{name}`"),
                 nearest_hint(name, &names),
             );
         }
-        index
-            .and_then(|index| u16::try_from(index).ok())
-            .map(ClassId)
+        index.map(ClassId)
     }
+}
+
+fn numbered<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, u16> {
+    names.cloned().zip(0..u16::MAX).collect()
 }

@@ -5,7 +5,11 @@
 use std::fmt;
 
 /// More than this many problems help nobody; the rest is counted.
-const PROBLEMS_MAX: usize = 100;
+const PROBLEMS_MAX: usize = 1000;
+
+/// Names looked at for the nearest one; models of thousands of stations are not written by hand.
+const NAMES_COMPARED_MAX: usize = 1000;
+const NAMES_LISTED_MAX: usize = 24;
 
 /// Where a value was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,10 +101,6 @@ impl<'a> Problems<'a> {
         }
     }
 
-    pub(super) fn add(&mut self, place: Place, message: impl Into<String>) {
-        self.add_with_hint(place, message, "");
-    }
-
     pub(super) fn add_with_hint(
         &mut self,
         place: Place,
@@ -123,6 +123,11 @@ impl<'a> Problems<'a> {
         );
     }
 
+    /// No more are listed, only counted: dear hints can be left out.
+    pub(super) const fn is_full(&self) -> bool {
+        self.found.len() >= PROBLEMS_MAX
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
@@ -137,12 +142,13 @@ impl<'a> Problems<'a> {
             Place::Text(offset) => (0, offset),
             Place::Override(index) => (1, index),
         });
+        let mut lines = Lines::new(self.text);
         let problems = found
             .into_iter()
             .map(|(place, message, hint)| {
                 let (line, column, override_text) = match place {
                     Place::Text(offset) => {
-                        let (line, column) = line_and_column(self.text, offset);
+                        let (line, column) = lines.place(offset);
                         (Some(line), Some(column), None)
                     }
                     Place::Override(index) => (None, None, self.overrides.get(index).cloned()),
@@ -163,38 +169,58 @@ impl<'a> Problems<'a> {
     }
 }
 
-/// Line and column (in characters) of a byte offset, both from 1.
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = text
-        .char_indices()
-        .take_while(|(index, _)| *index < offset)
-        .map(|(_, c)| c);
-    let (mut line, mut column) = (1, 1);
-    for c in before {
-        if c == '\n' {
-            line += 1;
-            column = 1;
-        } else {
-            column += 1;
+/// Lines and columns of rising byte offsets, found in one pass.
+struct Lines<'a> {
+    rest: std::iter::Peekable<std::str::CharIndices<'a>>,
+    line: usize,
+    column: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            rest: text.char_indices().peekable(),
+            line: 1,
+            column: 1,
         }
     }
-    (line, column)
+
+    /// Line and column (in characters) of a byte offset, both from 1.
+    fn place(&mut self, offset: usize) -> (usize, usize) {
+        while let Some((_, c)) = self.rest.next_if(|(index, _)| *index < offset) {
+            if c == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
+        }
+        (self.line, self.column)
+    }
 }
 
 /// `did you mean …?` with the nearest of `names`, or the list of them where none is near.
 pub(super) fn nearest_hint(written: &str, names: &[&str]) -> String {
-    let allowed = (written.chars().count() / 3).max(2);
+    let allowed = (written.chars().take(300).count() / 3).max(2);
     let nearest = names
         .iter()
+        .take(NAMES_COMPARED_MAX)
         .map(|name| (edit_distance(written, name), *name))
         .min_by_key(|(distance, _)| *distance);
     match nearest {
         Some((distance, name)) if distance <= allowed => format!("did you mean `{name}`?"),
+        // `rate` for `rate_per_s`: a unit forgotten is far by letters.
+        Some(_) if begun_by(written, names).is_some() => {
+            format!(
+                "did you mean `{}`?",
+                begun_by(written, names).unwrap_or_default()
+            )
+        }
         Some(_) => {
-            let mut sorted: Vec<&str> = names.to_vec();
+            let mut sorted: Vec<&str> = names.iter().copied().take(NAMES_COMPARED_MAX).collect();
             sorted.sort_unstable();
             sorted.dedup();
-            let shown = sorted.len().min(24);
+            let shown = sorted.len().min(NAMES_LISTED_MAX);
             let dots = if shown < sorted.len() { ", …" } else { "" };
             format!(
                 "valid here: {}{dots}",
@@ -205,9 +231,16 @@ pub(super) fn nearest_hint(written: &str, names: &[&str]) -> String {
     }
 }
 
+fn begun_by<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
+    let mut near = names.iter().take(NAMES_COMPARED_MAX);
+    near.find(|name| written.len() > 2 && name.starts_with(written))
+        .copied()
+}
+
 /// Levenshtein distance with swaps of neighbours, capped by treating names past 64 characters as far.
 fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(65).collect(), b.chars().collect());
+    let (a, b): (Vec<char>, Vec<char>) =
+        (a.chars().take(65).collect(), b.chars().take(65).collect());
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -247,7 +280,10 @@ mod tests {
 
     #[test]
     fn columns_count_characters_not_bytes() {
-        assert_eq!(line_and_column("é=1\nß = x", 8), (2, 3));
-        assert_eq!(line_and_column("", 0), (1, 1));
+        let mut lines = Lines::new("é=1\nß = x");
+        assert_eq!(lines.place(0), (1, 1));
+        assert_eq!(lines.place(8), (2, 3));
+        assert_eq!(lines.place(99), (2, 6));
+        assert_eq!(Lines::new("").place(0), (1, 1));
     }
 }

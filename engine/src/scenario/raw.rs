@@ -1,6 +1,6 @@
-//! A scenario as written: a tree of values, each with its place, and overrides applied to it.
+//! A scenario as written: a tree of values, each with its place.
 //!
-//! Belongs here: TOML, places, `--set` paths. Does not belong here: what any key means.
+//! Belongs here: TOML and places. Does not belong here: overrides (setting), what any key means.
 #![deny(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -8,6 +8,7 @@
 )]
 
 use super::problem::{Place, Problems};
+use super::{depth, setting};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -67,6 +68,18 @@ pub(super) fn read(text: &str, overrides: &[String], problems: &mut Problems<'_>
         );
         return None;
     }
+    if let Some(offset) = depth::too_deep(text) {
+        problems.add_with_hint(
+            Place::Text(offset),
+            "nested deeper than any scenario is",
+            format!(
+                "at most {} brackets may be open, and {} dots stand in one key",
+                depth::BRACKETS_MAX,
+                depth::DOTS_MAX
+            ),
+        );
+        return None;
+    }
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let start = error.span().map_or(0, |span| span.start);
@@ -85,13 +98,17 @@ pub(super) fn read(text: &str, overrides: &[String], problems: &mut Problems<'_>
         value: Value::Table(entries(table.into_inner(), None, problems)),
     };
     for (index, text) in overrides.iter().enumerate() {
-        apply_override(&mut root, Place::Override(index), text, problems);
+        setting::apply(&mut root, Place::Override(index), text, problems);
     }
     Some(root)
 }
 
 /// `at` replaces every place: values given by an override stand there.
-fn node(value: Spanned<DeValue<'_>>, at: Option<Place>, problems: &mut Problems<'_>) -> Node {
+pub(super) fn node(
+    value: Spanned<DeValue<'_>>,
+    at: Option<Place>,
+    problems: &mut Problems<'_>,
+) -> Node {
     let place = at.unwrap_or_else(|| Place::Text(value.span().start));
     let value = match value.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
@@ -109,7 +126,11 @@ fn node(value: Spanned<DeValue<'_>>, at: Option<Place>, problems: &mut Problems<
             ),
         DeValue::Float(number) => number.as_str().parse().map_or_else(
             |_malformed| {
-                problems.add(place, format!("{number} is not a number"));
+                problems.add_with_hint(
+                    place,
+                    format!("{number} is not a number"),
+                    "write a number such as 0.5",
+                );
                 Value::Float(0.0)
             },
             Value::Float,
@@ -143,126 +164,4 @@ fn entries(table: DeTable<'_>, at: Option<Place>, problems: &mut Problems<'_>) -
         .collect();
     list.sort_by_key(|(start, _)| *start);
     list.into_iter().map(|(_, entry)| entry).collect()
-}
-
-/// `station.server-1.service.mean_s=0.4`: tables by key, lists by the id of their items or by position.
-fn apply_override(root: &mut Node, place: Place, text: &str, problems: &mut Problems<'_>) {
-    let Some((path, written)) = text.split_once('=') else {
-        problems.add_with_hint(place, "an override needs `=`", "write PATH=VALUE");
-        return;
-    };
-    let value = override_value(written.trim(), place, problems);
-    let parts: Vec<&str> = path.trim().split('.').collect();
-    if parts.iter().any(|part| part.is_empty()) {
-        problems.add_with_hint(
-            place,
-            format!("`{path}` is not a path"),
-            "write names with dots between them",
-        );
-        return;
-    }
-    if let [key @ ("duration" | "requests")] = parts.as_slice() {
-        // A run has one end: the one given last replaces the other.
-        if let Value::Table(list) = &mut root.value {
-            list.retain(|entry| entry.key != "duration" && entry.key != "requests");
-        }
-        insert(root, key, place, value);
-        return;
-    }
-    let mut here = root;
-    let mut walked = String::new();
-    for (index, part) in parts.iter().enumerate() {
-        let last = index.saturating_add(1) == parts.len();
-        if last && matches!(here.value, Value::Table(_)) {
-            insert(here, part, place, value);
-            return;
-        }
-        let Some(next) = child(here, part, place, last) else {
-            problems.add_with_hint(
-                place,
-                format!(
-                    "nothing is named `{part}` in `{}`",
-                    if walked.is_empty() {
-                        "the scenario"
-                    } else {
-                        &walked
-                    }
-                ),
-                "a path names tables by key and list items by id, such as station.server-1.servers",
-            );
-            return;
-        };
-        if !walked.is_empty() {
-            walked.push('.');
-        }
-        walked.push_str(part);
-        here = next;
-    }
-    here.place = place;
-    here.value = value.value;
-}
-
-/// The value as TOML where it is that, else as a bare text.
-fn override_value(written: &str, place: Place, problems: &mut Problems<'_>) -> Node {
-    DeValue::parse(written).map_or_else(
-        |_not_toml| Node {
-            place,
-            value: Value::Text(written.to_owned()),
-        },
-        |value| node(value, Some(place), problems),
-    )
-}
-
-fn insert(table: &mut Node, key: &str, place: Place, node: Node) {
-    if let Value::Table(list) = &mut table.value {
-        list.retain(|entry| entry.key != key);
-        list.push(Entry {
-            key: key.to_owned(),
-            place,
-            node,
-        });
-    }
-}
-
-/// The named child; a missing table on the way is made, so that new keys can be set and then checked.
-fn child<'a>(node: &'a mut Node, part: &str, place: Place, last: bool) -> Option<&'a mut Node> {
-    match &mut node.value {
-        Value::Table(list) => {
-            let found = list.iter().position(|entry| entry.key == part);
-            let index = match found {
-                Some(index) => index,
-                None if last => return None,
-                None => {
-                    list.push(Entry {
-                        key: part.to_owned(),
-                        place,
-                        node: Node {
-                            place,
-                            value: Value::Table(Vec::new()),
-                        },
-                    });
-                    list.len().checked_sub(1)?
-                }
-            };
-            list.get_mut(index).map(|entry| &mut entry.node)
-        }
-        Value::Array(items) => {
-            let by_id = items.iter().position(|item| item.id() == Some(part));
-            let index = by_id.or_else(|| part.parse().ok())?;
-            items.get_mut(index)
-        }
-        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::Date => None,
-    }
-}
-
-impl Node {
-    fn id(&self) -> Option<&str> {
-        let Value::Table(list) = &self.value else {
-            return None;
-        };
-        list.iter().find_map(|entry| match &entry.node.value {
-            Value::Text(text) if entry.key == "id" => Some(text.as_str()),
-            _ => None,
-        })
-    }
 }

@@ -232,7 +232,11 @@ impl Rules<'_> {
     fn probability(&mut self, node: &Node, problems: &mut Problems<'_>) -> Option<Rule> {
         let items = fields::list(node, "probability", problems)?;
         if items.is_empty() {
-            problems.add(node.place, "`probability` is empty");
+            problems.add_with_hint(
+                node.place,
+                "`probability` is empty",
+                "write [ { to = \"done\", p = 1.0 } ]",
+            );
             return None;
         }
         let mut shares = Vec::with_capacity(items.len());
@@ -329,7 +333,11 @@ impl Rules<'_> {
         };
         let items = fields::list(node, "retry", problems)?;
         if items.is_empty() {
-            problems.add(node.place, "`retry` has no step");
+            problems.add_with_hint(
+                node.place,
+                "`retry` has no step",
+                "write [ { delay_s = 300.0, via = \"retry-1\" } ]",
+            );
             return None;
         }
         let steps: Vec<LadderStep> = items

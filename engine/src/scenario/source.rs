@@ -5,9 +5,9 @@
 use super::arrivals;
 use super::fields::{self, Bound, Fields};
 use super::names::Names;
-use super::problem::Problems;
+use super::problem::{Problems, nearest_hint};
 use super::raw::{Node, Value};
-use super::rule::Rules;
+use super::rule::{Rules, cumulative};
 use super::valid::{Arrivals, Batch, Source};
 use crate::model::id::ComponentId;
 
@@ -46,7 +46,10 @@ pub(super) fn read(
                 "leave `users` to `arrivals`",
             );
         }
-        if batch.is_some_and(|batch| batch != Batch::Constant(1)) {
+        if batch
+            .as_ref()
+            .is_some_and(|batch| *batch != Batch::Constant(1))
+        {
             problems.add_with_hint(
                 fields.place,
                 "users of a closed source make one request at a time",
@@ -109,35 +112,89 @@ fn mix_shares(node: Option<&Node>, names: &Names, problems: &mut Problems<'_>) -
     whole.then(|| weights.into_iter().map(|weight| weight / total).collect())
 }
 
+/// Largest batch, and largest mean of one.
+const BATCH_MAX: i64 = 1_000_000;
+const BATCH_LAWS: &[&str] = &["geometric", "deterministic", "uniform", "discrete"];
+
 fn batch(node: &Node, problems: &mut Problems<'_>) -> Option<Batch> {
     if !matches!(node.value, Value::Table(_)) {
-        let size = fields::count(node, "batch", 1, 1_000_000, problems)?;
+        let size = fields::count(node, "batch", 1, BATCH_MAX, problems)?;
         return u32::try_from(size).ok().map(Batch::Constant);
     }
     let mut fields = Fields::new(node, "`batch`", problems)?;
-    let dist = fields.need_text("dist", problems)?;
-    let batch = match dist {
+    let dist = fields.need("dist", problems)?;
+    let size = |fields: &mut Fields<'_>, key, problems: &mut Problems<'_>| {
+        let node = fields.need(key, problems)?;
+        let size = fields::count(node, key, 1, BATCH_MAX, problems)?;
+        u32::try_from(size).ok()
+    };
+    let batch = match fields::text(dist, "dist", problems)? {
         "geometric" => {
-            let mean = fields.need_number("mean", Bound::Positive, problems)?;
-            if !(1.0..=1e6).contains(&mean) {
+            let mean = fields.need("mean", problems)?;
+            let value = fields::number(mean, "mean", Bound::Positive, problems)?;
+            if !(1.0..=1e6).contains(&value) {
                 problems.add_with_hint(
-                    node.place,
-                    format!("mean batch size is {mean}"),
+                    mean.place,
+                    format!("mean batch size is {value}"),
                     "write a number from 1 to 1000000",
                 );
                 return None;
             }
-            Batch::Geometric { mean }
+            Batch::Geometric { mean: value }
         }
+        "deterministic" => Batch::Constant(size(&mut fields, "mean", problems)?),
+        "uniform" => {
+            let low = size(&mut fields, "low", problems);
+            let high = size(&mut fields, "high", problems);
+            let (low, high) = (low?, high?);
+            if low > high {
+                problems.add_with_hint(
+                    node.place,
+                    format!("`low` {low} is above `high` {high}"),
+                    "swap them",
+                );
+                return None;
+            }
+            Batch::Uniform { low, high }
+        }
+        "discrete" => discrete_batch(&mut fields, problems)?,
         other => {
             problems.add_with_hint(
-                node.place,
+                dist.place,
                 format!("no batch distribution is named `{other}`"),
-                "write a whole number or { dist = \"geometric\", mean = 3 }",
+                nearest_hint(other, BATCH_LAWS),
             );
             return None;
         }
     };
     fields.finish(problems);
     Some(batch)
+}
+
+fn discrete_batch(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<Batch> {
+    let values_node = fields.need("values", problems);
+    let p_node = fields.need("p", problems);
+    let (values_node, p_node) = (values_node?, p_node?);
+    let items = fields::list(values_node, "values", problems)?;
+    let values: Vec<u32> = items
+        .iter()
+        .filter_map(|item| fields::count(item, "values", 1, BATCH_MAX, problems))
+        .filter_map(|size| u32::try_from(size).ok())
+        .collect();
+    let p = fields::numbers(p_node, "p", Bound::Probability, problems)?;
+    if items.len() != p.len() {
+        problems.add_with_hint(
+            p_node.place,
+            format!("`p` has {} numbers, `values` has {}", p.len(), items.len()),
+            "give one probability per size",
+        );
+        return None;
+    }
+    if !fields::adds_to_one(&p, p_node.place, problems) || values.len() != items.len() {
+        return None;
+    }
+    Some(Batch::Discrete {
+        values,
+        cumulative: cumulative(p.into_iter()),
+    })
 }

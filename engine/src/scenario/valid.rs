@@ -7,6 +7,7 @@
 use super::distribution::Distribution;
 use crate::model::id::ComponentId;
 use crate::model::topology::{Class, Component, ComponentKind, Path, Topology};
+use std::sync::Arc;
 
 /// Position in [`Scenario::rules`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +72,8 @@ pub enum Arrivals {
         /// Share of time in each phase in the long run, and chance to begin in it.
         shares: Vec<f64>,
     },
+    /// At these moments, in seconds and rising; nobody comes after the last.
+    Trace(Arc<[f64]>),
     /// Users who think, ask, and think again when their request is over.
     Closed {
         /// How many.
@@ -81,8 +84,8 @@ pub enum Arrivals {
 }
 
 impl Arrivals {
-    /// Long-run arrivals (batches) per second; 0 for users who wait for answers, since no station can
-    /// be overloaded by them.
+    /// Long-run arrivals (batches) per second; 0 for users who wait for answers and for traces, which
+    /// end: no station can be overloaded by them for ever.
     #[must_use]
     pub fn rate_per_s(&self) -> f64 {
         match self {
@@ -94,13 +97,13 @@ impl Arrivals {
                 shares,
                 ..
             } => rates_per_s.iter().zip(shares).map(|(r, p)| r * p).sum(),
-            Self::Closed { .. } => 0.0,
+            Self::Closed { .. } | Self::Trace(_) => 0.0,
         }
     }
 }
 
 /// How many requests come at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Batch {
     /// Always this many.
     Constant(u32),
@@ -109,15 +112,39 @@ pub enum Batch {
         /// Mean size.
         mean: f64,
     },
+    /// Each from `low` to `high` as likely.
+    Uniform {
+        /// Least.
+        low: u32,
+        /// Most.
+        high: u32,
+    },
+    /// One of several sizes.
+    Discrete {
+        /// Sizes.
+        values: Vec<u32>,
+        /// Cumulative shares, the last is 1.
+        cumulative: Vec<f64>,
+    },
 }
 
 impl Batch {
     /// Mean size.
     #[must_use]
-    pub fn mean(self) -> f64 {
+    pub fn mean(&self) -> f64 {
         match self {
-            Self::Constant(size) => f64::from(size),
-            Self::Geometric { mean } => mean,
+            Self::Constant(size) => f64::from(*size),
+            Self::Geometric { mean } => *mean,
+            Self::Uniform { low, high } => f64::midpoint(f64::from(*low), f64::from(*high)),
+            Self::Discrete { values, cumulative } => {
+                let before = std::iter::once(&0.0).chain(cumulative);
+                let shares = cumulative.iter().zip(before).map(|(to, from)| to - from);
+                values
+                    .iter()
+                    .zip(shares)
+                    .map(|(v, p)| f64::from(*v) * p)
+                    .sum()
+            }
         }
     }
 }

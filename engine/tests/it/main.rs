@@ -4,6 +4,7 @@ mod cli;
 mod fault;
 mod import;
 mod kernel;
+mod language;
 mod recordings;
 mod reel;
 mod reel_hostile;

@@ -98,8 +98,8 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     (
         "\"poisson\"",
         "\"trace\"",
-        "13:24",
-        &["not yet supported", "trace"],
+        "13:12",
+        &["a trace without arrival times", "file"],
     ),
     (
         "signup = 0.3",
@@ -288,8 +288,44 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     (
         LAW,
         "{ dist = \"empirical\", file = \"x\" }",
-        "20:20",
-        &["not yet supported"],
+        "20:40",
+        &["the file `x` is not at hand"],
+    ),
+    (
+        LAW,
+        "{ dist = \"empirical\", values_s = [0.5, -1] }",
+        "20:50",
+        &["`values_s` is -1"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"trace\", at_s = [1, 0.5] }",
+        "13:40",
+        &["the arrival at 0.5 s comes after the one at 1 s"],
+    ),
+    (
+        "{ process = \"poisson\", rate_per_s = 1.0 }",
+        "{ process = \"trace\", at_s = [] }",
+        "13:40",
+        &["`at_s` is empty", "at least one"],
+    ),
+    (
+        "users = 10",
+        "batch = { dist = \"uniform\", low = 3, high = 2 }",
+        "15:9",
+        &["`low` 3 is above `high` 2"],
+    ),
+    (
+        "users = 10",
+        "batch = { dist = \"discrete\", values = [1, 2], p = [0.5, 0.4] }",
+        "15:51",
+        &["add up to 0.9"],
+    ),
+    (
+        "users = 10",
+        "batch = { dist = \"discrete\", values = [0], p = [1] }",
+        "15:40",
+        &["`values` is 0"],
     ),
     (
         "{ process = \"poisson\", rate_per_s = 1.0 }",
@@ -424,7 +460,7 @@ fn text_that_is_no_scenario_is_refused_in_a_sentence() {
         &garbage,
     ] {
         let error = load(text, &[]).expect_err("refused");
-        assert!(!error.problems.is_empty() && error.problems.len() <= 100);
+        assert!(!error.problems.is_empty() && error.problems.len() <= 1000);
         for problem in &error.problems {
             assert!(problem.to_string().len() < 500 && problem.line.is_some());
         }
@@ -454,7 +490,18 @@ fn overrides_reach_every_value_and_are_named_when_wrong() {
         ("station.server.servers", "needs `=`"),
         ("station..servers=1", "is not a path"),
         ("station.server.service.mean_s=", "a text"),
-        ("name.x=1", "nothing is named `x`"),
+        (
+            "name.x=1",
+            "nothing is named `x` in `name`; `name` is a single value",
+        ),
+        ("station.sever.servers=2", "did you mean `server`?"),
+        ("sttion.server.servers=2", "did you mean `station`?"),
+        ("station.7.servers=2", "valid here: server"),
+        (
+            "source.clients.arrivals.rate=2",
+            "did you mean `rate_per_s`?",
+        ),
+        ("fault.0.kind=down", "has no `at`"),
     ] {
         let place = format!("--set {text}");
         assert_eq!(check_text(GOOD, &set(text), &place, &[words]), Ok(()));
