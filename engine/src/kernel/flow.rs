@@ -333,7 +333,7 @@ impl Kernel {
                 self.stations[usize::from(at)].dequeue(&mut self.parts, slot);
                 self.start(slot, at, sink)?;
             } else if let Some((queue, slot)) = self.oldest_job(at) {
-                if !self.has_token(at)? {
+                if station.present >= station.capacity || !self.has_token(at)? {
                     return Ok(());
                 }
                 self.pick_up(slot, queue, at, sink)?;

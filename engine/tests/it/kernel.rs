@@ -107,3 +107,19 @@ fn a_scenario_text_and_its_overrides_are_enough_to_make_a_run_again() {
     let second = simulate_events(NOTIFICATION, 5, &overrides, &mut sink).unwrap();
     assert_eq!((events, report), (again, second));
 }
+
+#[test]
+fn a_worker_pulls_no_more_than_it_has_room_for() {
+    let text = "schema = 1\nname = \"pull\"\nduration = \"6s\"\n\
+                [[source]]\nid = \"clients\"\nto = \"queue\"\n\
+                arrivals = { process = \"deterministic\", every_s = 1.0 }\n\
+                [[station]]\nid = \"queue\"\nkind = \"queue\"\nnext = \"worker\"\n\
+                [[station]]\nid = \"worker\"\ncapacity = 1\nservers = 3\n\
+                service = { dist = \"deterministic\", mean_s = 2.5 }\n";
+    let (events, _) = events_of(&load(text, &[]).unwrap(), 1);
+    let picked = events
+        .iter()
+        .filter(|event| event.kind == EventKind::JobPickedUp);
+    let seconds: Vec<u64> = picked.map(|event| event.t_ns.0 / 100_000_000).collect();
+    assert_eq!(seconds, [10, 35, 60]);
+}
