@@ -16,6 +16,9 @@ use anyhow::Result;
 pub(crate) const BUILD_PROGRAMS: &[&str] =
     &["build", "--locked", "--workspace", "--bins", "--examples"];
 
+/// Random scenarios of a long run.
+const SWARM_LONG: &str = "4000";
+
 /// Runs all checks; `long` adds the swarm of random scenarios.
 pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     let mut steps = Steps::default();
@@ -107,21 +110,19 @@ fn run_the_tests(environment: &Environment, steps: &mut Steps, long: bool) {
     });
     if long {
         steps.run("swarm", || {
-            if has_nextest {
-                let profile = ["--profile", "swarm", "--no-tests", "pass"];
-                return cargo(
-                    environment,
-                    &[
-                        &["nextest", "run", "--locked", "--workspace"],
-                        profile.as_slice(),
-                    ]
-                    .concat(),
-                );
-            }
-            cargo(
-                environment,
-                &["test", "--locked", "--workspace", "--tests", "swarm_"],
-            )
+            let profile = ["--profile", "swarm", "--no-tests", "pass"];
+            let arguments = if has_nextest {
+                [
+                    &["nextest", "run", "--locked", "--workspace"],
+                    profile.as_slice(),
+                ]
+                .concat()
+            } else {
+                vec!["test", "--locked", "--workspace", "--tests", "swarm"]
+            };
+            let mut command = environment.cargo(&arguments);
+            process::run(command.env("FLOWREEL_SWARM", SWARM_LONG))?;
+            Ok(Ending::Passed(format!("{SWARM_LONG} random scenarios")))
         });
     }
 }

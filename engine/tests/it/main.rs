@@ -11,5 +11,6 @@ mod reel_hostile;
 mod replay;
 mod scenario;
 mod simulate;
+mod swarm;
 mod theory;
 mod theory_sources;
