@@ -229,9 +229,6 @@ KEYS = (
     0x9E3779B97F4A7C15,
     0xBF58476D1CE4E5B9,
     0x94D049BB133111EB,
-    0xD6E8FEB86659FD93,
-    0xA0761D6478BD642F,
-    0xE7037ED1A0B428DB,
 )
 
 
@@ -240,12 +237,12 @@ def add_to_hash(state, event):
     t, seq, request, value, detail, component, peer, klass, attempt, part, kind, outcome = event
     places = detail | component << 32 | peer << 48
     rest = klass | attempt << 16 | part << 32 | kind << 48 | outcome << 56
-    m0 = mum(t ^ KEYS[0], seq ^ KEYS[1])
-    m1 = mum(request ^ KEYS[2], value ^ KEYS[3])
-    m2 = mum(places ^ KEYS[4], rest ^ KEYS[5])
+    x = t ^ seq * KEYS[0] & MASK
+    y = request ^ value * KEYS[1] & MASK
+    z = places ^ rest * KEYS[2] & MASK
     return (
-        mum(a ^ m0 ^ rotl(m1, 32), KEYS[0] ^ b),
-        (rotl(b, 29) + m1 * KEYS[1] + m2 * KEYS[2]) & MASK,
+        mum(a ^ x, b ^ y) ^ z,
+        (rotl(b, 29) + ((x + y) & MASK ^ z)) & MASK,
     )
 
 
