@@ -258,6 +258,7 @@ impl Kernel {
         } else {
             self.same_instant = 0;
             self.now = at_ns;
+            sink.clock(TimeNs(at_ns));
         }
         match Appointment::unpack(what) {
             Appointment::Arrival(index) => self.arrival(index as usize, sink)?,

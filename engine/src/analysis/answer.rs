@@ -424,7 +424,9 @@ fn station_answer(
         in_waiting: over_time(|station| area_s(station.waiting_area)),
         // What is kept for ever does not wait for service.
         p_wait: per(
-            |station| (station.arrivals - station.rejected) as f64 - station.started_at_once as f64,
+            |station| {
+                (station.arrivals - station.rejected) as f64 - station.started_at_once() as f64
+            },
             |station| (station.arrivals - station.rejected) as f64,
         )
         .filter(|_| role != Role::Keep),

@@ -8,7 +8,6 @@ use super::histogram::Durations;
 #[derive(Clone, Debug)]
 pub(super) struct StationBatch {
     pub(super) arrivals: u64,
-    pub(super) started_at_once: u64,
     pub(super) completed: u64,
     pub(super) failed: u64,
     pub(super) rejected: u64,
@@ -56,6 +55,11 @@ impl FlowBatch {
         self.sojourn.record(sojourn_ns);
     }
 
+    fn clear(&mut self) {
+        self.completed = 0;
+        self.sojourn.clear();
+    }
+
     fn absorb(&mut self, other: &Self) {
         self.completed += other.completed;
         self.sojourn.absorb(&other.sojourn);
@@ -66,7 +70,6 @@ impl StationBatch {
     const fn new(bits: u32) -> Self {
         Self {
             arrivals: 0,
-            started_at_once: 0,
             completed: 0,
             failed: 0,
             rejected: 0,
@@ -79,9 +82,22 @@ impl StationBatch {
         }
     }
 
+    /// Those who waited no time at all, in whole nanoseconds.
+    pub(super) fn started_at_once(&self) -> u64 {
+        self.waiting.zeros()
+    }
+
+    fn clear(&mut self) {
+        (self.arrivals, self.completed, self.failed) = (0, 0, 0);
+        (self.rejected, self.abandoned) = (0, 0);
+        (self.waiting_area, self.service_area) = (0, 0);
+        for durations in [&mut self.waiting, &mut self.service, &mut self.sojourn] {
+            durations.clear();
+        }
+    }
+
     fn absorb(&mut self, other: &Self) {
         self.arrivals += other.arrivals;
-        self.started_at_once += other.started_at_once;
         self.completed += other.completed;
         self.failed += other.failed;
         self.rejected += other.rejected;
@@ -105,6 +121,22 @@ impl Batch {
             paths: vec![FlowBatch::new(bits); paths],
             stations: vec![StationBatch::new(bits); components],
         }
+    }
+
+    /// What was measured so far, ending now; counting goes on from nothing in the memory it has.
+    pub(super) fn cut(&mut self, end_ns: u64) -> Self {
+        self.end_ns = end_ns;
+        let done = self.clone();
+        self.start_ns = end_ns;
+        self.system_area = 0;
+        self.system.clear();
+        for flow in self.classes.iter_mut().chain(&mut self.paths) {
+            flow.clear();
+        }
+        for station in &mut self.stations {
+            station.clear();
+        }
+        done
     }
 
     /// Takes over the batch that follows this one.

@@ -5,7 +5,10 @@
 //! A bucket spans `2^-bits` of its size; quantiles are interpolated inside a bucket and held within
 //! the extremes, so a smooth law is met far closer than that.
 
-const OCTAVES: usize = 65;
+/// More octaves than a 64-bit number has with the least of bits; a power of two, so that an index masks.
+const OCTAVES: usize = 64;
+/// No buckets yet; past the end of any list of counts.
+const ABSENT: u8 = u8::MAX;
 
 /// Durations of one batch of a run.
 #[derive(Clone, Debug)]
@@ -15,7 +18,9 @@ pub(super) struct Durations {
     pub(super) max_ns: u64,
     min_ns: u64,
     bits: u32,
-    octaves: Vec<Option<Box<[u32]>>>,
+    /// By octave: which stretch of `counts` is its own, in the order in which they were first needed.
+    stretches: [u8; OCTAVES],
+    counts: Vec<u32>,
 }
 
 impl Durations {
@@ -26,24 +31,59 @@ impl Durations {
             max_ns: 0,
             min_ns: u64::MAX,
             bits,
-            octaves: Vec::new(),
+            stretches: [ABSENT; OCTAVES],
+            counts: Vec::new(),
         }
+    }
+
+    /// Forgets everything but the memory it has.
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+        self.sum_ns = 0;
+        self.max_ns = 0;
+        self.min_ns = u64::MAX;
+        self.counts.fill(0);
     }
 
     #[inline]
     pub(super) fn record(&mut self, ns: u64) {
         self.count += 1;
         self.sum_ns += u128::from(ns);
-        self.max_ns = self.max_ns.max(ns);
-        self.min_ns = self.min_ns.min(ns);
-        let (octave, index) = place(ns, self.bits);
-        if self.octaves.len() <= octave {
-            self.octaves.resize(OCTAVES, None);
+        // Stores are rare, and a branch that never happens costs nothing.
+        if ns > self.max_ns {
+            self.max_ns = ns;
         }
-        let length = 1 << self.bits;
-        let counts = self.octaves[octave].get_or_insert_with(|| vec![0; length].into());
-        // A batch of more than 2^32 equal durations does not fit a machine's day.
-        counts[index] = counts[index].saturating_add(1);
+        if ns < self.min_ns {
+            self.min_ns = ns;
+        }
+        let (octave, index) = place(ns, self.bits);
+        let place = (usize::from(self.stretches[octave % OCTAVES]) << self.bits) + index;
+        match self.counts.get_mut(place) {
+            // A batch of more than 2^32 equal durations does not fit a machine's day.
+            Some(count) => *count = count.wrapping_add(1),
+            None => *self.stretch(octave, index) = 1,
+        }
+    }
+
+    /// How many lasted no time at all.
+    pub(super) fn zeros(&self) -> u64 {
+        let stretch = usize::from(self.stretches[0]);
+        self.counts
+            .get(stretch << self.bits)
+            .copied()
+            .map_or(0, u64::from)
+    }
+
+    /// The count at that place, which is made where it is missing.
+    #[cold]
+    #[inline(never)]
+    fn stretch(&mut self, octave: usize, index: usize) -> &mut u32 {
+        if self.stretches[octave] == ABSENT {
+            let length = self.counts.len();
+            self.stretches[octave] = u8::try_from(length >> self.bits).unwrap_or(ABSENT);
+            self.counts.resize(length + (1 << self.bits), 0);
+        }
+        &mut self.counts[(usize::from(self.stretches[octave]) << self.bits) + index]
     }
 
     /// Takes over what another series counted.
@@ -52,20 +92,27 @@ impl Durations {
         self.sum_ns += other.sum_ns;
         self.max_ns = self.max_ns.max(other.max_ns);
         self.min_ns = self.min_ns.min(other.min_ns);
-        if self.octaves.len() < other.octaves.len() {
-            self.octaves.resize(OCTAVES, None);
-        }
-        for (mine, theirs) in self.octaves.iter_mut().zip(&other.octaves) {
-            match (mine, theirs) {
-                (_, None) => {}
-                (Some(mine), Some(theirs)) => {
-                    for (a, b) in mine.iter_mut().zip(theirs) {
-                        *a = a.saturating_add(*b);
-                    }
-                }
-                (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
+        for octave in 0..OCTAVES {
+            let theirs = other.counts_of(octave);
+            if theirs.is_empty() {
+                continue;
+            }
+            self.stretch(octave, 0);
+            let start = usize::from(self.stretches[octave]) << self.bits;
+            for (a, b) in self.counts[start..].iter_mut().zip(theirs) {
+                *a = a.saturating_add(*b);
             }
         }
+    }
+
+    /// Buckets of an octave; none where nothing fell.
+    fn counts_of(&self, octave: usize) -> &[u32] {
+        let stretch = self.stretches[octave];
+        if stretch == ABSENT {
+            return &[];
+        }
+        let start = usize::from(stretch) << self.bits;
+        &self.counts[start..start + (1 << self.bits)]
     }
 
     /// Sum in seconds.
@@ -117,20 +164,16 @@ impl Durations {
     /// Lower edge and width in nanoseconds, and count, of each filled bucket, ascending.
     fn buckets(&self) -> impl Iterator<Item = (f64, f64, u32)> {
         let bits = self.bits;
-        self.octaves
-            .iter()
-            .enumerate()
-            .flat_map(move |(octave, counts)| {
-                let counts = counts.as_deref().unwrap_or(&[]);
-                counts
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, count)| **count > 0)
-                    .map(move |(index, count)| {
-                        let (low, width) = edges(octave, index, bits);
-                        (low, width, *count)
-                    })
-            })
+        (0..OCTAVES).flat_map(move |octave| {
+            self.counts_of(octave)
+                .iter()
+                .enumerate()
+                .filter(|(_, count)| **count > 0)
+                .map(move |(index, count)| {
+                    let (low, width) = edges(octave, index, bits);
+                    (low, width, *count)
+                })
+        })
     }
 }
 
@@ -138,15 +181,14 @@ impl Durations {
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "masked to a bucket's index"
+    reason = "a place among at most 64 octaves"
 )]
 fn place(ns: u64, bits: u32) -> (usize, usize) {
     let length = 1_u64 << bits;
-    if ns < length {
-        return (0, ns as usize);
-    }
-    let shift = 63 - ns.leading_zeros() - bits;
-    (shift as usize + 1, ((ns >> shift) & (length - 1)) as usize)
+    // Small values and the first octave share a shift of 0, so no branch tells them apart.
+    let shift = 63 - (ns | length).leading_zeros() - bits;
+    let place = (ns >> shift) + (u64::from(shift) << bits);
+    ((place >> bits) as usize, (place & (length - 1)) as usize)
 }
 
 /// Lower edge and width of a bucket.
@@ -216,5 +258,25 @@ mod tests {
             (one.count, one.quantile_s(0.37), one.sum_s()),
             (20, Some(0.5), 10.0)
         );
+    }
+
+    #[test]
+    fn zeros_are_told_apart_and_a_cleared_series_is_empty() {
+        let mut durations = Durations::new(9);
+        for ns in [0, 0, 1, 511, 512, 513, u64::MAX] {
+            durations.record(ns);
+        }
+        assert_eq!((durations.zeros(), durations.count), (2, 7));
+        assert_eq!(durations.count_below(0.0), 0.0);
+        let mut joined = Durations::new(9);
+        joined.absorb(&durations);
+        joined.absorb(&durations);
+        assert_eq!((joined.zeros(), joined.count), (4, 14));
+        assert_eq!(joined.buckets().map(|(.., count)| count).sum::<u32>(), 14);
+        durations.clear();
+        assert_eq!((durations.zeros(), durations.count), (0, 0));
+        assert_eq!(durations.quantile_s(0.5), None);
+        durations.record(7);
+        assert_eq!(durations.quantile_s(1.0), Some(7e-9));
     }
 }

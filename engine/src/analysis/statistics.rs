@@ -49,19 +49,48 @@ pub(super) struct StationCounts {
     pub(super) abandoned: u64,
 }
 
+/// A level and its integral over time. The integral up to T is the sum of all falls' times, less all
+/// rises' times, plus the level times T: one addition a change, and no look at when it last changed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
     value: u64,
-    since_ns: u64,
+    /// Wraps where more has risen than fallen.
+    falls_less_rises: u128,
+    /// The integral where the batch began.
+    before: u128,
 }
 
 impl Level {
-    /// Adds the area up to now and takes the level to its next value.
     #[inline]
-    fn settle(&mut self, now_ns: u64, area: &mut u128) {
-        *area += u128::from(self.value) * u128::from(now_ns - self.since_ns);
-        self.since_ns = now_ns;
+    fn rise(&mut self, now_ns: u64) {
+        self.value += 1;
+        self.falls_less_rises = self.falls_less_rises.wrapping_sub(u128::from(now_ns));
     }
+
+    #[inline]
+    fn fall(&mut self, now_ns: u64) {
+        self.value -= 1;
+        self.falls_less_rises = self.falls_less_rises.wrapping_add(u128::from(now_ns));
+    }
+
+    /// Level times nanoseconds from the run's start to that moment.
+    fn integral(&self, at_ns: u64) -> u128 {
+        let rest = u128::from(self.value) * u128::from(at_ns);
+        self.falls_less_rises.wrapping_add(rest)
+    }
+
+    /// The integral over the batch that ends then; the next one begins.
+    fn cut(&mut self, at_ns: u64) -> u128 {
+        let integral = self.integral(at_ns);
+        integral - std::mem::replace(&mut self.before, integral)
+    }
+}
+
+/// Who is at a station.
+#[derive(Clone, Copy, Debug, Default)]
+struct Levels {
+    waiting: Level,
+    in_service: Level,
 }
 
 /// A watcher that measures everything the simulate answer asks for.
@@ -82,8 +111,11 @@ pub struct Statistics {
     closed: Vec<Batch>,
     series: Series,
     in_system: Level,
-    waiting: Vec<Level>,
-    in_service: Vec<Level>,
+    levels: Vec<Levels>,
+    /// The next moment at which a batch or a bin ends.
+    next_mark_ns: u64,
+    /// One class has the figures of the system, and they are counted once.
+    has_classes: bool,
     requests: RequestCounts,
     counts: Vec<StationCounts>,
 }
@@ -136,8 +168,9 @@ impl Statistics {
             closed: Vec::with_capacity(64),
             series: Series::new(bin_ns),
             in_system: Level::default(),
-            waiting: vec![Level::default(); components],
-            in_service: vec![Level::default(); components],
+            levels: vec![Levels::default(); components],
+            next_mark_ns: 0,
+            has_classes: scenario.classes().len() > 1,
             requests: RequestCounts::default(),
             counts: vec![StationCounts::default(); components],
         };
@@ -149,6 +182,7 @@ impl Statistics {
             }
             (_, Stop::Requests(_)) => this.batch_requests = 1,
         }
+        this.mark();
         this
     }
 
@@ -172,26 +206,31 @@ impl Statistics {
         }
     }
 
-    /// Closes every batch that ends by now.
-    #[inline]
-    fn roll(&mut self, now: TimeNs) {
-        while now.0 >= self.batch_end_ns {
-            self.close(self.batch_end_ns);
+    fn mark(&mut self) {
+        self.next_mark_ns = self.batch_end_ns.min(self.series.bin_end_ns());
+    }
+
+    /// Closes every batch and every bin that ends by now.
+    #[cold]
+    #[inline(never)]
+    fn roll(&mut self, now_ns: u64) {
+        while now_ns >= self.next_mark_ns {
+            let bin_end_ns = self.series.bin_end_ns();
+            if bin_end_ns == self.next_mark_ns {
+                self.series.close_bin(self.in_system.integral(bin_end_ns));
+            }
+            if self.batch_end_ns == self.next_mark_ns {
+                self.close(self.batch_end_ns);
+            }
+            self.mark();
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn close(&mut self, end_ns: u64) {
         self.settle_all(end_ns);
-        let fresh = Batch::new(
-            self.bits,
-            self.now.classes.len(),
-            self.now.paths.len(),
-            self.now.stations.len(),
-        );
-        let mut done = std::mem::replace(&mut self.now, fresh);
-        self.now.start_ns = end_ns;
-        done.end_ns = end_ns;
+        let done = self.now.cut(end_ns);
         self.count(&done);
         if self.is_warming {
             self.is_warming = false;
@@ -199,14 +238,17 @@ impl Statistics {
             self.closed.push(done);
         }
         self.plan_batch(end_ns);
+        self.mark();
     }
 
     fn settle_all(&mut self, now_ns: u64) {
-        self.in_system.settle(now_ns, &mut self.now.system_area);
-        let levels = self.waiting.iter_mut().zip(&mut self.in_service);
-        for ((waiting, in_service), batch) in levels.zip(&mut self.now.stations) {
-            waiting.settle(now_ns, &mut batch.waiting_area);
-            in_service.settle(now_ns, &mut batch.service_area);
+        self.now.system_area += self.in_system.cut(now_ns);
+        for (levels, batch) in self.levels.iter_mut().zip(&mut self.now.stations) {
+            batch.waiting_area += levels.waiting.cut(now_ns);
+            batch.service_area += levels.in_service.cut(now_ns);
+        }
+        if !self.has_classes {
+            self.now.classes.fill(self.now.system.clone());
         }
     }
 
@@ -221,25 +263,15 @@ impl Statistics {
     }
 
     #[inline]
-    fn station(
-        &mut self,
-        now: TimeNs,
-        station: ComponentId,
-    ) -> (&mut StationBatch, &mut Level, &mut Level) {
-        self.roll(now);
+    fn station(&mut self, station: ComponentId) -> (&mut StationBatch, &mut Levels) {
         let index = station.index();
-        (
-            &mut self.now.stations[index],
-            &mut self.waiting[index],
-            &mut self.in_service[index],
-        )
+        (&mut self.now.stations[index], &mut self.levels[index])
     }
 
     /// Ends the run and makes its figures.
     #[must_use]
     pub fn finish(mut self, report: RunReport) -> Figures {
-        self.roll(report.end);
-        self.series.add(self.in_system.value, report.end.0);
+        self.roll(report.end.0);
         self.settle_all(report.end.0);
         self.now.end_ns = report.end.0;
         let last = self.now.clone();
@@ -334,25 +366,28 @@ fn correlation(batches: &[Batch]) -> f64 {
 
 impl Sink for Statistics {
     #[inline]
+    fn clock(&mut self, now: TimeNs) {
+        if now.0 >= self.next_mark_ns {
+            self.roll(now.0);
+        }
+    }
+
+    #[inline]
     fn begun(&mut self, now: TimeNs) {
-        self.roll(now);
         self.requests.started += 1;
-        self.series.add(self.in_system.value, now.0);
-        self.in_system.settle(now.0, &mut self.now.system_area);
-        self.in_system.value += 1;
+        self.in_system.rise(now.0);
     }
 
     #[inline]
     fn finished(&mut self, now: TimeNs, class: ClassId, outcome: Outcome, sojourn_ns: u64) {
-        self.roll(now);
-        self.series.add(self.in_system.value, now.0);
-        self.in_system.settle(now.0, &mut self.now.system_area);
-        self.in_system.value -= 1;
+        self.in_system.fall(now.0);
         match outcome {
             Outcome::Ok => {
                 self.requests.completed += 1;
                 self.now.system.completed(sojourn_ns);
-                self.now.classes[class.index()].completed(sojourn_ns);
+                if self.has_classes {
+                    self.now.classes[class.index()].completed(sojourn_ns);
+                }
             }
             Outcome::Rejected => self.requests.rejected += 1,
             Outcome::Abandoned => self.requests.abandoned += 1,
@@ -369,34 +404,29 @@ impl Sink for Statistics {
     #[inline]
     fn part_finished(
         &mut self,
-        now: TimeNs,
+        _now: TimeNs,
         path: Option<PathId>,
         outcome: Outcome,
         sojourn_ns: u64,
     ) {
         if let (Some(path), Outcome::Ok) = (path, outcome) {
-            self.roll(now);
             self.now.paths[path.index()].completed(sojourn_ns);
         }
     }
 
     #[inline]
     fn arrived(&mut self, now: TimeNs, station: ComponentId) {
-        let (batch, waiting, _) = self.station(now, station);
+        let (batch, levels) = self.station(station);
         batch.arrivals += 1;
-        waiting.settle(now.0, &mut batch.waiting_area);
-        waiting.value += 1;
+        levels.waiting.rise(now.0);
     }
 
     #[inline]
     fn started(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {
-        let (batch, waiting, in_service) = self.station(now, station);
-        batch.started_at_once += u64::from(waiting_ns == 0);
+        let (batch, levels) = self.station(station);
         batch.waiting.record(waiting_ns);
-        waiting.settle(now.0, &mut batch.waiting_area);
-        waiting.value -= 1;
-        in_service.settle(now.0, &mut batch.service_area);
-        in_service.value += 1;
+        levels.waiting.fall(now.0);
+        levels.in_service.rise(now.0);
     }
 
     #[inline]
@@ -408,35 +438,31 @@ impl Sink for Statistics {
         service_ns: u64,
         went_well: bool,
     ) {
-        let (batch, _, in_service) = self.station(now, station);
+        let (batch, levels) = self.station(station);
         batch.completed += u64::from(went_well);
         batch.failed += u64::from(!went_well);
         batch.service.record(service_ns);
         batch.sojourn.record(waiting_ns.saturating_add(service_ns));
-        in_service.settle(now.0, &mut batch.service_area);
-        in_service.value -= 1;
+        levels.in_service.fall(now.0);
     }
 
     #[inline]
     fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {
-        let (batch, waiting, _) = self.station(now, station);
+        let (batch, levels) = self.station(station);
         batch.completed += 1;
-        batch.started_at_once += u64::from(waiting_ns == 0);
         batch.waiting.record(waiting_ns);
         batch.sojourn.record(waiting_ns);
-        waiting.settle(now.0, &mut batch.waiting_area);
-        waiting.value -= 1;
+        levels.waiting.fall(now.0);
     }
 
     #[inline]
     fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {
-        let (batch, waiting, _) = self.station(now, station);
+        let (batch, levels) = self.station(station);
         if outcome == Outcome::Rejected {
             batch.rejected += 1;
         } else {
             batch.abandoned += 1;
         }
-        waiting.settle(now.0, &mut batch.waiting_area);
-        waiting.value -= 1;
+        levels.waiting.fall(now.0);
     }
 }

@@ -12,8 +12,8 @@ const BINS_PER_POINT: usize = 5;
 pub(super) struct Series {
     width_ns: u64,
     bin_end_ns: u64,
-    since_ns: u64,
-    area: u128,
+    /// Level times nanoseconds, from the run's start to the last bin's end.
+    area_before: u128,
     bins: Vec<f64>,
 }
 
@@ -24,31 +24,26 @@ impl Series {
         Self {
             width_ns,
             bin_end_ns: width_ns,
-            since_ns: 0,
-            area: 0,
+            area_before: 0,
             bins: Vec::with_capacity(BINS_MAX),
         }
     }
 
-    /// The level was `level` since the last call, up to `now_ns`.
+    /// Where the bin under way ends.
     #[inline]
-    pub(super) fn add(&mut self, level: u64, now_ns: u64) {
-        while now_ns >= self.bin_end_ns {
-            self.area += u128::from(level) * u128::from(self.bin_end_ns - self.since_ns);
-            self.since_ns = self.bin_end_ns;
-            self.close_bin();
-        }
-        self.area += u128::from(level) * u128::from(now_ns - self.since_ns);
-        self.since_ns = now_ns;
+    pub(super) const fn bin_end_ns(&self) -> u64 {
+        self.bin_end_ns
     }
 
+    /// Closes the bin under way; `area` is the level's integral from the run's start to its end.
     #[expect(
         clippy::cast_precision_loss,
         reason = "an average needs no more than 53 bits"
     )]
-    fn close_bin(&mut self) {
-        self.bins.push(self.area as f64 / self.width_ns as f64);
-        self.area = 0;
+    pub(super) fn close_bin(&mut self, area: u128) {
+        self.bins
+            .push((area - self.area_before) as f64 / self.width_ns as f64);
+        self.area_before = area;
         if self.bins.len() == BINS_MAX {
             for index in 0..BINS_MAX / 2 {
                 self.bins[index] = f64::midpoint(self.bins[2 * index], self.bins[2 * index + 1]);
@@ -128,11 +123,16 @@ mod tests {
     #[test]
     fn a_series_keeps_its_average_through_every_doubling() {
         let mut series = Series::new(1);
-        let mut now = 0;
+        let (mut now, mut area) = (0, 0);
         for step in 0..30_000_u64 {
-            let length = 1 + step % 7;
-            series.add(step % 2 * 6, now + length);
-            now += length;
+            let (level, end) = (step % 2 * 6, now + 1 + step % 7);
+            while series.bin_end_ns() <= end {
+                area += u128::from(level * (series.bin_end_ns() - now));
+                now = series.bin_end_ns();
+                series.close_bin(area);
+            }
+            area += u128::from(level * (end - now));
+            now = end;
         }
         let mean =
             series.bins.iter().sum::<f64>() / f64::from(u32::try_from(series.bins.len()).unwrap());
@@ -143,8 +143,10 @@ mod tests {
     #[test]
     fn a_level_that_never_settles_is_no_steady_state() {
         let mut series = Series::new(10);
+        let mut area = 0;
         for step in 0..2000 {
-            series.add(step, step * 10 + 10);
+            area += step * 10;
+            series.close_bin(area);
         }
         assert!(!series.cut().is_steady);
     }

@@ -15,6 +15,8 @@ use crate::model::time::TimeNs;
     reason = "names of parameters that say what a watcher is given"
 )]
 pub trait Sink {
+    /// Virtual time has moved on; comes before everything that happens then, and never goes back.
+    fn clock(&mut self, now: TimeNs) {}
     /// The next event.
     fn event(&mut self, event: &StageEvent) {}
     /// A request began.
@@ -55,6 +57,11 @@ impl Sink for () {}
 
 /// Two watchers, the first before the second.
 impl<A: Sink, B: Sink> Sink for (A, B) {
+    #[inline]
+    fn clock(&mut self, now: TimeNs) {
+        self.0.clock(now);
+        self.1.clock(now);
+    }
     #[inline]
     fn event(&mut self, event: &StageEvent) {
         self.0.event(event);
