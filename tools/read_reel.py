@@ -242,7 +242,7 @@ def add_to_hash(state, event):
     z = places ^ rest * KEYS[2] & MASK
     return (
         mum(a ^ x, b ^ y) ^ z,
-        (rotl(b, 29) + ((x + y) & MASK ^ z)) & MASK,
+        (rotl(b, 29) + ((a + y) & MASK ^ z)) & MASK,
     )
 
 

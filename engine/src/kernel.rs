@@ -41,9 +41,30 @@ use station::StationState;
 /// Appointments at one instant before a run counts as going round in a circle.
 const SAME_INSTANT_MAX: u64 = 50_000_000;
 
-/// Why a run stopped before its end.
+/// Why a run stopped before its end. One pointer wide, so that every step hands back its result in a
+/// register.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KernelError {
+#[error(transparent)]
+pub struct KernelError(Box<Trouble>);
+
+impl KernelError {
+    /// What went wrong.
+    #[must_use]
+    pub const fn trouble(&self) -> &Trouble {
+        &self.0
+    }
+}
+
+impl From<Trouble> for KernelError {
+    #[cold]
+    fn from(trouble: Trouble) -> Self {
+        Self(Box::new(trouble))
+    }
+}
+
+/// What a run cannot go on with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
     /// A time past 584 years.
     #[error(
         "virtual time overflows at `{component}` after {now_s} s; shorten its times or the run"
@@ -304,10 +325,7 @@ impl Kernel {
                 self.calendar.insert(at_ns, what.pack());
                 Ok(())
             }
-            None => Err(KernelError::TimeOverflow {
-                component: self.names[usize::from(at)].clone(),
-                now_s: self.now / 1_000_000_000,
-            }),
+            None => Err(self.overflow(at)),
         }
     }
 
@@ -351,12 +369,31 @@ impl Kernel {
         self.go(part, component, to, sink)
     }
 
+    #[cold]
+    #[inline(never)]
+    fn overflow(&self, component: u16) -> KernelError {
+        let component = self.names[usize::from(component)].clone();
+        let now_s = self.now / 1_000_000_000;
+        Trouble::TimeOverflow { component, now_s }.into()
+    }
+
+    #[cold]
+    #[inline(never)]
     fn too_many(&self, component: u16) -> KernelError {
-        KernelError::TooManyInFlight {
+        let trouble = Trouble::TooManyInFlight {
             count: slab::SLOTS_MAX,
             component: self.names[usize::from(component)].clone(),
             now_s: self.now / 1_000_000_000,
-        }
+        };
+        trouble.into()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_progress(&self, component: u16) -> KernelError {
+        let component = self.names[usize::from(component)].clone();
+        let now_s = self.now / 1_000_000_000;
+        Trouble::NoProgress { component, now_s }.into()
     }
 
     /// An event about a part, with everything that follows from the part filled in.
@@ -386,10 +423,7 @@ impl Kernel {
         if self.same_instant < SAME_INSTANT_MAX {
             return Ok(());
         }
-        Err(KernelError::NoProgress {
-            component: self.names[usize::from(component)].clone(),
-            now_s: self.now / 1_000_000_000,
-        })
+        Err(self.no_progress(component))
     }
 }
 
