@@ -9,6 +9,7 @@
 
 mod appointment;
 mod arrivals;
+mod autoscale;
 mod calendar;
 mod fault;
 mod finish;
@@ -145,6 +146,9 @@ pub struct Kernel {
     arrows: Vec<Vec<Arrow>>,
     router: Router,
     faults: Vec<fault::FaultState>,
+    autoscalers: Vec<autoscale::Autoscaler>,
+    /// Sources that will send more.
+    open_sources: usize,
     /// Faults under way that lengthen a way.
     delays_on: u32,
     /// Stations with a server set free in this step.
@@ -199,11 +203,14 @@ impl Kernel {
             arrows,
             router: Router::new(scenario, seed),
             faults: fault::compile(scenario, seed),
+            autoscalers: autoscale::compile(scenario),
+            open_sources: scenario.sources.len(),
             delays_on: 0,
             freed: Vec::with_capacity(16),
             names,
         };
         kernel.plan_faults()?;
+        kernel.plan_autoscalers()?;
         for index in 0..kernel.sources.len() {
             let thinkers = kernel.sources[index].thinkers;
             if thinkers == 0 {
@@ -289,6 +296,7 @@ impl Kernel {
             Appointment::Token(station) => self.token(station, sink)?,
             Appointment::PatienceEnd(slot, turn) => self.patience_end(slot, turn, sink)?,
             Appointment::Fault(slot) => self.fault(slot, sink)?,
+            Appointment::Autoscale(slot, purpose) => self.autoscale(slot, purpose, sink)?,
             Appointment::ThinkingEnd(source, user) => self.begin(source as usize, user, sink)?,
         }
         Ok(true)
@@ -296,6 +304,7 @@ impl Kernel {
 
     fn plan_arrival(&mut self, index: usize) -> Result<(), KernelError> {
         let Some(gap) = self.sources[index].gap_ns(self.now) else {
+            self.open_sources -= 1;
             return Ok(());
         };
         let component = self.sources[index].component;

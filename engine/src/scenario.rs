@@ -3,6 +3,7 @@
 //! Belongs here: the language of scenario files. Does not belong here: running (kernel), files.
 
 mod arrivals;
+mod autoscale;
 mod class;
 mod component;
 mod depth;
@@ -24,6 +25,7 @@ mod shape;
 mod slo;
 mod source;
 mod station;
+mod trap;
 pub mod valid;
 
 pub use files::ReadFile;

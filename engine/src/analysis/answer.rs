@@ -91,6 +91,9 @@ pub struct StationAnswer {
     pub throughput_per_s: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub utilization: Option<Value>,
+    /// Time average, where an autoscaler changes their number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub servers_mean: Option<Value>,
     pub waiting_s: Spread,
     pub service_s: Spread,
     pub sojourn_s: Spread,
@@ -157,7 +160,11 @@ impl Answer {
                 let index = station.component.index();
                 let servers = station.servers.filter(|_| station.role == Role::Serve);
                 let id = scenario.component(station.component).id.clone();
-                (id, station_answer(runs, index, station.role, servers))
+                let mut answer = station_answer(runs, index, station.role, servers);
+                if station.autoscale.is_some() {
+                    scale(runs, index, &mut answer);
+                }
+                (id, answer)
             })
             .collect();
         let flows = |ids: Vec<&String>, flow: fn(&Batch) -> &[FlowBatch]| {
@@ -417,6 +424,7 @@ fn station_answer(
         abandoned: counts.abandoned,
         throughput_per_s: over_time(|station| station.completed as f64),
         utilization,
+        servers_mean: None,
         waiting_s: spread(runs, |batch| &batch.stations[index].waiting),
         service_s: spread(runs, |batch| &batch.stations[index].service),
         sojourn_s: spread(runs, |batch| &batch.stations[index].sojourn),
@@ -447,6 +455,17 @@ fn station_answer(
 )]
 fn area_s(area: u128) -> f64 {
     area as f64 / 1e9
+}
+
+/// Utilization of the servers that were there, and how many that were.
+fn scale(runs: &[Figures], index: usize, answer: &mut StationAnswer) {
+    answer.utilization = value(runs, |batch| {
+        let station = &batch.stations[index];
+        (area_s(station.service_area), area_s(station.servers_area))
+    });
+    answer.servers_mean = value(runs, |batch| {
+        (area_s(batch.stations[index].servers_area), batch.length_s())
+    });
 }
 
 impl From<Estimate> for Value {

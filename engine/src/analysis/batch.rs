@@ -15,6 +15,8 @@ pub(super) struct StationBatch {
     /// Parts waiting, and in service, times nanoseconds.
     pub(super) waiting_area: u128,
     pub(super) service_area: u128,
+    /// Servers times nanoseconds, where an autoscaler changes their number.
+    pub(super) servers_area: u128,
     pub(super) waiting: Durations,
     pub(super) service: Durations,
     pub(super) sojourn: Durations,
@@ -76,6 +78,7 @@ impl StationBatch {
             abandoned: 0,
             waiting_area: 0,
             service_area: 0,
+            servers_area: 0,
             waiting: Durations::new(bits),
             service: Durations::new(bits),
             sojourn: Durations::new(bits),
@@ -90,7 +93,7 @@ impl StationBatch {
     fn clear(&mut self) {
         (self.arrivals, self.completed, self.failed) = (0, 0, 0);
         (self.rejected, self.abandoned) = (0, 0);
-        (self.waiting_area, self.service_area) = (0, 0);
+        (self.waiting_area, self.service_area, self.servers_area) = (0, 0, 0);
         for durations in [&mut self.waiting, &mut self.service, &mut self.sojourn] {
             durations.clear();
         }
@@ -104,6 +107,7 @@ impl StationBatch {
         self.abandoned += other.abandoned;
         self.waiting_area += other.waiting_area;
         self.service_area += other.service_area;
+        self.servers_area += other.servers_area;
         self.waiting.absorb(&other.waiting);
         self.service.absorb(&other.service);
         self.sojourn.absorb(&other.sojourn);

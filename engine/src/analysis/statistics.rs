@@ -13,7 +13,7 @@ use crate::kernel::{RunReport, Sink};
 use crate::model::event::Outcome;
 use crate::model::id::{ClassId, ComponentId, PathId};
 use crate::model::time::TimeNs;
-use crate::scenario::valid::{Scenario, Stop, Warmup};
+use crate::scenario::valid::{Scenario, Station, Stop, Warmup};
 
 /// Batches of a run before they are joined; fewer where many stations need many histograms.
 const BATCHES: u64 = 32;
@@ -116,6 +116,8 @@ pub struct Statistics {
     next_mark_ns: u64,
     /// One class has the figures of the system, and they are counted once.
     has_classes: bool,
+    /// Servers of stations with an autoscaler.
+    servers: Vec<(ComponentId, Level)>,
     requests: RequestCounts,
     counts: Vec<StationCounts>,
 }
@@ -171,6 +173,7 @@ impl Statistics {
             levels: vec![Levels::default(); components],
             next_mark_ns: 0,
             has_classes: scenario.classes().len() > 1,
+            servers: scaled(scenario),
             requests: RequestCounts::default(),
             counts: vec![StationCounts::default(); components],
         };
@@ -250,6 +253,9 @@ impl Statistics {
         if !self.has_classes {
             self.now.classes.fill(self.now.system.clone());
         }
+        for (station, servers) in &mut self.servers {
+            self.now.stations[station.index()].servers_area += servers.cut(now_ns);
+        }
     }
 
     fn count(&mut self, batch: &Batch) {
@@ -324,6 +330,20 @@ impl Statistics {
             is_correlated,
         }
     }
+}
+
+fn scaled(scenario: &Scenario) -> Vec<(ComponentId, Level)> {
+    let scaled = |station: &&Station| station.autoscale.is_some();
+    let all = scenario.stations.iter().filter(scaled);
+    all.map(|station| {
+        let value = station.servers.map_or(0, u64::from);
+        let level = Level {
+            value,
+            ..Level::default()
+        };
+        (station.component, level)
+    })
+    .collect()
 }
 
 /// Neighbours joined; an odd last one joins the pair before it.
@@ -464,5 +484,17 @@ impl Sink for Statistics {
             batch.abandoned += 1;
         }
         levels.waiting.fall(now.0);
+    }
+
+    fn scaled(&mut self, now: TimeNs, station: ComponentId, servers: u32) {
+        let mut all = self.servers.iter_mut();
+        if let Some((_, level)) = all.find(|(known, _)| *known == station) {
+            while level.value < u64::from(servers) {
+                level.rise(now.0);
+            }
+            while level.value > u64::from(servers) {
+                level.fall(now.0);
+            }
+        }
     }
 }

@@ -171,6 +171,7 @@ fn is_plain(scenario: &Scenario, station: &Station) -> bool {
     station.role == Role::Serve
         && station.capacity.is_none()
         && station.patience.is_none()
+        && station.autoscale.is_none()
         && station.rate_limit.is_none()
         && station.calls.is_none()
         && station.failure_probability <= 0.0

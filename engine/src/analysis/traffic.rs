@@ -276,8 +276,11 @@ pub fn find_overload(scenario: &Scenario) -> Option<Overload> {
             .enumerate()
             .map(|(class, rate)| rate * mean_service_s(scenario, station, class))
             .sum();
+        // One that scales can have all it may scale to.
         let by_servers = station
-            .servers
+            .autoscale
+            .map(|rule| rule.max)
+            .or(station.servers)
             .map_or(0.0, |servers| work / f64::from(servers));
         let by_rate = station.rate_limit.map_or(0.0, |limit| total / limit.per_s);
         let utilization = by_servers.max(by_rate);

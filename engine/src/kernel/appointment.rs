@@ -24,6 +24,8 @@ pub(super) enum Appointment {
     ThinkingEnd(u32, u32),
     /// A fault begins or ends.
     Fault(u32),
+    /// Autoscaler, and whether it looks or what it ordered comes.
+    Autoscale(u32, u32),
 }
 
 const TURN_MASK: u32 = (1 << 28) - 1;
@@ -40,6 +42,7 @@ impl Appointment {
             Self::PatienceEnd(slot, turn) => (5, slot, turn),
             Self::ThinkingEnd(source, user) => (6, source, user),
             Self::Fault(slot) => (7, slot, 0),
+            Self::Autoscale(slot, purpose) => (8, slot, purpose),
         };
         u64::from(slot) | u64::from(turn & TURN_MASK) << 32 | kind << 60
     }
@@ -60,6 +63,7 @@ impl Appointment {
             4 => Self::Token(slot),
             5 => Self::PatienceEnd(slot, turn),
             6 => Self::ThinkingEnd(slot, turn),
+            8 => Self::Autoscale(slot, turn),
             _ => Self::Fault(slot),
         }
     }

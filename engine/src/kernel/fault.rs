@@ -109,13 +109,13 @@ impl Kernel {
         self.fill(at, sink)
     }
 
-    fn announce<S: Sink>(&mut self, kind: EventKind, at: u16, value: u64, sink: &mut S) {
+    pub(super) fn announce<S: Sink>(&mut self, kind: EventKind, at: u16, value: u64, sink: &mut S) {
         let event = StageEvent::new(TimeNs(self.now), kind, ComponentId(at));
         self.emit(StageEvent { value, ..event }, sink);
     }
 
     /// What all faults that last come to at one station.
-    fn settle(&mut self, at: u16) {
+    pub(super) fn settle(&mut self, at: u16) {
         let (mut is_down, mut is_paused, mut slowness, mut success) = (false, false, None, 1.0);
         for fault in &self.faults {
             if !fault.is_on || fault.target != at {

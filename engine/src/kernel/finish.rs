@@ -39,6 +39,9 @@ impl Kernel {
             if self.stations[usize::from(at)].kind == ComponentKind::Smtp && !went_well {
                 reply_code = REPLY_TRY_AGAIN;
             }
+            if self.stations[usize::from(at)].is_scaled {
+                self.note_busy(at);
+            }
             self.freed.push(at);
             if !self.return_to_caller(slot) {
                 break;

@@ -316,6 +316,9 @@ impl Kernel {
         let event = self.event(EventKind::ServiceStarted, at, slot);
         self.emit(event, sink);
         sink.started(TimeNs(now), ComponentId(at), waiting_ns);
+        if self.stations[usize::from(at)].is_scaled {
+            self.note_busy(at);
+        }
         self.plan(service_ns, Appointment::ServiceEnd(slot, turn), at)
     }
 

@@ -50,6 +50,8 @@ pub trait Sink {
     fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {}
     /// It was refused (`Rejected`) or left the line (`Abandoned`).
     fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {}
+    /// It has this many servers from now on.
+    fn scaled(&mut self, now: TimeNs, station: ComponentId, servers: u32) {}
 }
 
 /// Nobody watches.
@@ -121,6 +123,11 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {
         self.0.gave_up(now, station, outcome);
         self.1.gave_up(now, station, outcome);
+    }
+    #[inline]
+    fn scaled(&mut self, now: TimeNs, station: ComponentId, servers: u32) {
+        self.0.scaled(now, station, servers);
+        self.1.scaled(now, station, servers);
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct StationState {
     pub(super) failure_probability: f64,
     pub(super) failure_stream: Stream,
     pub(super) as_set: AsSet,
+    /// An autoscaler changes the number of its servers.
+    pub(super) is_scaled: bool,
     /// Down, by a fault.
     pub(super) is_down: bool,
     /// Services begun before this moment fail: the station went down under them.
@@ -124,6 +126,7 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
                     capacity: u32::MAX,
                     failure_probability: 0.0,
                 },
+                is_scaled: false,
                 is_down: false,
                 cut_before_ns: 0,
                 slowness: None,

@@ -4,6 +4,7 @@
 
 use super::problem::{Place, Problems};
 use super::raw::Node;
+use super::trap;
 use super::valid::{FaultKind, Role, Rule, RuleId, Scenario, Station};
 use crate::model::id::ComponentId;
 use crate::model::topology::{Edge, EdgeKind};
@@ -71,10 +72,14 @@ pub(super) fn check(scenario: &Scenario, nodes: &[&Node], problems: &mut Problem
             );
         }
     }
-    if let Some(name) = loop_of_overflow(scenario) {
+    trap::check(scenario, |id| station_place(scenario, nodes, id), problems);
+    if let Some(start) = loop_of_overflow(scenario) {
         problems.add_with_hint(
-            Place::Text(0),
-            format!("`on_full` rules lead around in a circle through `{name}`"),
+            station_place(scenario, nodes, start),
+            format!(
+                "`on_full` rules lead around in a circle through `{}`",
+                scenario.component(start).id
+            ),
             "let one of them reject, or retry after a delay",
         );
     }
@@ -145,7 +150,7 @@ fn entries(scenario: &Scenario) -> Vec<(ComponentId, RuleId)> {
 }
 
 /// Calls `visit` for each station a rule may lead to without a ladder's delay.
-fn each_target(scenario: &Scenario, rule: RuleId, visit: &mut dyn FnMut(ComponentId)) {
+pub(super) fn each_target(scenario: &Scenario, rule: RuleId, visit: &mut dyn FnMut(ComponentId)) {
     match scenario.rule(rule) {
         Rule::Done | Rule::Failed => {}
         Rule::Station(to) => visit(*to),
@@ -173,7 +178,7 @@ fn each_target(scenario: &Scenario, rule: RuleId, visit: &mut dyn FnMut(Componen
 }
 
 /// A station from which full stations hand a request around for ever at one instant.
-fn loop_of_overflow(scenario: &Scenario) -> Option<&str> {
+fn loop_of_overflow(scenario: &Scenario) -> Option<ComponentId> {
     for start in &scenario.stations {
         let mut seen = vec![false; scenario.stations.len()];
         let mut open = vec![start];
@@ -194,7 +199,7 @@ fn loop_of_overflow(scenario: &Scenario) -> Option<&str> {
                 }
             });
             if back {
-                return Some(&scenario.component(start.component).id);
+                return Some(start.component);
             }
         }
     }

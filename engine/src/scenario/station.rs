@@ -2,6 +2,7 @@
 //!
 //! Belongs here: reading `[[station]]`. Does not belong here: serving (kernel::station).
 
+use super::autoscale;
 use super::distribution::{self, Distribution};
 use super::fields::{self, Bound, Fields};
 use super::problem::{Place, Problems, nearest_hint};
@@ -37,6 +38,10 @@ pub(super) fn read(
     discipline(&mut fields, problems);
     let servers_node = fields.take("servers");
     let servers = servers_node.and_then(|node| count_or_infinite(node, "servers", problems));
+    let scaled = fields
+        .take("autoscale")
+        .and_then(|node| autoscale::read(node, servers, problems));
+    let servers = servers.or(scaled.map(|scaled| Some(scaled.min)));
     let service = service(&mut fields, rules, problems);
     let capacity = fields
         .take("capacity")
@@ -103,6 +108,7 @@ pub(super) fn read(
             }),
             Role::Hold | Role::Keep | Role::Park => None,
         },
+        autoscale: scaled.filter(|_| role == Role::Serve),
         service,
         capacity,
         on_full,

@@ -188,6 +188,23 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
+/// How the number of servers follows the load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Autoscale {
+    /// Fewest servers.
+    pub min: u32,
+    /// Most servers.
+    pub max: u32,
+    /// Share of its servers that should be busy, above 0 and up to 1.
+    pub target_utilization: f64,
+    /// Time between looks, in ns.
+    pub every_ns: u64,
+    /// From the order of a server to its first request, in ns.
+    pub up_lag_ns: u64,
+    /// From the mark on a surplus server to its going, in ns.
+    pub down_lag_ns: u64,
+}
+
 /// One station.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Station {
@@ -197,6 +214,8 @@ pub struct Station {
     pub role: Role,
     /// Parallel servers; `None` is unlimited.
     pub servers: Option<u32>,
+    /// How they follow the load; `servers` is then how many it begins with.
+    pub autoscale: Option<Autoscale>,
     /// Service time of each class of the scenario; empty where it does not serve.
     pub service: Vec<Distribution>,
     /// Most present in waiting plus service; `None` is unlimited.

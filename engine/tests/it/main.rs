@@ -1,5 +1,6 @@
 //! Public behaviour of the engine: one binary, a file per topic.
 
+mod autoscale;
 mod cli;
 mod fault;
 mod import;

@@ -213,7 +213,7 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     (
         "next = \"done\"",
         "capacity = 3\non_full = \"server\"",
-        "1:1",
+        "18:1",
         &["circle", "`server`"],
     ),
     (
