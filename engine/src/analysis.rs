@@ -5,6 +5,7 @@
 
 mod answer;
 mod batch;
+mod calls;
 mod histogram;
 mod interval;
 mod replicate;

@@ -11,9 +11,11 @@ mod appointment;
 mod arrivals;
 mod autoscale;
 mod calendar;
+mod cancel;
 mod fault;
 mod finish;
 mod flow;
+mod join;
 mod retry;
 pub mod rng;
 mod route;
@@ -21,6 +23,7 @@ mod sampler;
 mod sink;
 mod slab;
 mod source;
+mod split;
 mod station;
 
 pub use sink::{EventSink, Sink};
@@ -33,6 +36,7 @@ use crate::scenario::valid::{Scenario, Stop};
 use crate::scenario::{ScenarioError, load};
 use appointment::Appointment;
 use calendar::{Calendar, Entry};
+use join::Joins;
 use route::Router;
 use sampler::Sampler;
 use slab::{Call, Part, Request, Slab};
@@ -141,6 +145,7 @@ pub struct Kernel {
     requests: Slab<Request>,
     parts: Slab<Part>,
     calls: Slab<Call>,
+    joins: Joins,
     sources: Vec<SourceState>,
     stations: Vec<StationState>,
     arrows: Vec<Vec<Arrow>>,
@@ -194,6 +199,7 @@ impl Kernel {
             requests: Slab::default(),
             parts: Slab::default(),
             calls: Slab::default(),
+            joins: Joins::new(scenario),
             sources: scenario
                 .sources
                 .iter()
@@ -297,6 +303,7 @@ impl Kernel {
             Appointment::PatienceEnd(slot, turn) => self.patience_end(slot, turn, sink)?,
             Appointment::Fault(slot) => self.fault(slot, sink)?,
             Appointment::Autoscale(slot, purpose) => self.autoscale(slot, purpose, sink)?,
+            Appointment::Hedge(group, turn) => self.hedge_due(group, turn, sink)?,
             Appointment::ThinkingEnd(source, user) => self.begin(source as usize, user, sink)?,
         }
         Ok(true)

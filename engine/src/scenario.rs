@@ -24,6 +24,7 @@ mod setting;
 mod shape;
 mod slo;
 mod source;
+mod split;
 mod station;
 mod trap;
 pub mod valid;

@@ -87,6 +87,8 @@ pub struct StationAnswer {
     pub failed: u64,
     pub rejected: u64,
     pub abandoned: u64,
+    /// Visits cut short because another part had the answer.
+    pub cancelled: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput_per_s: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -409,6 +411,7 @@ fn station_answer(
         counts.failed += count.failed;
         counts.rejected += count.rejected;
         counts.abandoned += count.abandoned;
+        counts.cancelled += count.cancelled;
     }
     let utilization = servers.and_then(|servers| {
         value(runs, |batch| {
@@ -422,6 +425,7 @@ fn station_answer(
         failed: counts.failed,
         rejected: counts.rejected,
         abandoned: counts.abandoned,
+        cancelled: counts.cancelled,
         throughput_per_s: over_time(|station| station.completed as f64),
         utilization,
         servers_mean: None,

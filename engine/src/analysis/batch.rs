@@ -12,6 +12,7 @@ pub(super) struct StationBatch {
     pub(super) failed: u64,
     pub(super) rejected: u64,
     pub(super) abandoned: u64,
+    pub(super) cancelled: u64,
     /// Parts waiting, and in service, times nanoseconds.
     pub(super) waiting_area: u128,
     pub(super) service_area: u128,
@@ -76,6 +77,7 @@ impl StationBatch {
             failed: 0,
             rejected: 0,
             abandoned: 0,
+            cancelled: 0,
             waiting_area: 0,
             service_area: 0,
             servers_area: 0,
@@ -105,6 +107,7 @@ impl StationBatch {
         self.failed += other.failed;
         self.rejected += other.rejected;
         self.abandoned += other.abandoned;
+        self.cancelled += other.cancelled;
         self.waiting_area += other.waiting_area;
         self.service_area += other.service_area;
         self.servers_area += other.servers_area;

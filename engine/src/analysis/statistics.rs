@@ -47,6 +47,7 @@ pub(super) struct StationCounts {
     pub(super) failed: u64,
     pub(super) rejected: u64,
     pub(super) abandoned: u64,
+    pub(super) cancelled: u64,
 }
 
 /// A level and its integral over time. The integral up to T is the sum of all falls' times, less all
@@ -265,6 +266,7 @@ impl Statistics {
             count.failed += station.failed;
             count.rejected += station.rejected;
             count.abandoned += station.abandoned;
+            count.cancelled += station.cancelled;
         }
     }
 
@@ -495,6 +497,17 @@ impl Sink for Statistics {
             while level.value > u64::from(servers) {
                 level.fall(now.0);
             }
+        }
+    }
+
+    #[inline]
+    fn cancelled(&mut self, now: TimeNs, station: ComponentId, was_in_service: bool) {
+        let (batch, levels) = self.station(station);
+        batch.cancelled += 1;
+        if was_in_service {
+            levels.in_service.fall(now.0);
+        } else {
+            levels.waiting.fall(now.0);
         }
     }
 }

@@ -6,7 +6,9 @@
 use super::traffic;
 use crate::model::id::ComponentId;
 use crate::scenario::distribution::Distribution;
-use crate::scenario::valid::{Arrivals, Batch, Choice, Role, Rule, RuleId, Scenario, Station};
+use crate::scenario::valid::{
+    Arrivals, Batch, Choice, Fork, Hedge, Role, Rule, RuleId, Scenario, Station,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -127,7 +129,10 @@ fn feeders(scenario: &Scenario) -> Vec<Vec<Feeder>> {
                     .map(|target| (target, false)),
             );
         }
-        reached.extend(station.calls.map(|callee| (callee, false)));
+        let called = station
+            .calls
+            .map_or_else(Vec::new, |rule| targets(scenario, rule));
+        reached.extend(called.into_iter().map(|callee| (callee, false)));
         for (target, is_memoryless) in reached {
             list[target.index() - sources].push(Feeder {
                 station: Some(index),
@@ -199,7 +204,7 @@ fn is_memoryless(scenario: &Scenario, rule: RuleId) -> bool {
         Rule::Choose { choice, .. } => matches!(choice, Choice::Random | Choice::Weighted(_)),
         Rule::Probability(list) => list.iter().all(|(_, rule)| is_memoryless(scenario, *rule)),
         Rule::ByClass(rules) => rules.iter().all(|rule| is_memoryless(scenario, *rule)),
-        Rule::Copy(_) | Rule::Retry { .. } => false,
+        Rule::Copy(_) | Rule::Fork(_) | Rule::Hedge(_) | Rule::Retry { .. } => false,
     }
 }
 
@@ -208,6 +213,10 @@ fn targets(scenario: &Scenario, rule: RuleId) -> Vec<ComponentId> {
         Rule::Done | Rule::Failed => Vec::new(),
         Rule::Station(station) => vec![*station],
         Rule::Choose { among: list, .. } | Rule::Copy(list) => list.clone(),
+        Rule::Fork(Fork { to: list, join, .. })
+        | Rule::Hedge(Hedge {
+            among: list, join, ..
+        }) => list.iter().chain(join).copied().collect(),
         Rule::Probability(list) => list
             .iter()
             .flat_map(|(_, rule)| targets(scenario, *rule))

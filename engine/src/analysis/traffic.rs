@@ -5,7 +5,9 @@
 //! Rates are lower bounds: what a full or impatient station may lose is not sent on, so that a model
 //! is refused only where it has no steady state for certain.
 
-use crate::scenario::valid::{Choice, Role, Rule, RuleId, Scenario, Station};
+use super::calls;
+use crate::model::id::ComponentId;
+use crate::scenario::valid::{Choice, Fork, Hedge, Role, Rule, RuleId, Scenario, Station};
 
 /// A station that gets more than it can serve.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +35,14 @@ const ROUNDS_MAX: usize = 20_000;
 pub(super) fn solve(scenario: &Scenario) -> Traffic {
     let components = scenario.topology.components.len();
     let classes = scenario.classes().len();
-    let zero = vec![vec![0.0; classes]; components];
+    let joins = joins(scenario);
+    // Rows past the components: requests that go on from a join, by the station they go on to.
+    let rows = if joins.is_empty() {
+        components
+    } else {
+        2 * components
+    };
+    let zero = vec![vec![0.0; classes]; rows];
     // Fresh arrivals: a ladder's returns are counted through the number of attempts.
     let mut fresh = zero.clone();
     let mut visits = zero.clone();
@@ -52,6 +61,16 @@ pub(super) fn solve(scenario: &Scenario) -> Traffic {
                     leave(scenario, station, *rate, class, &mut next, &mut called);
                 }
             }
+        }
+        for (join, is_certain) in &joins {
+            // Parts come one by one and go on as one.
+            let joined =
+                std::mem::replace(&mut next[components + join.index()], vec![0.0; classes]);
+            next[join.index()] = if *is_certain {
+                joined
+            } else {
+                vec![0.0; classes]
+            };
         }
         let mut change: f64 = 0.0;
         let rows = next.iter().zip(&called).zip(&mut visits);
@@ -87,6 +106,22 @@ fn send(scenario: &Scenario, rate: f64, class: usize, rule: RuleId, to: &mut [Ve
                 to[station.index()][class] += rate;
             }
         }
+        Rule::Fork(Fork {
+            to: parts, join, ..
+        }) => {
+            for station in parts {
+                to[station.index()][class] += rate;
+            }
+            if let Some(join) = join {
+                to[scenario.topology.components.len() + join.index()][class] += rate;
+            }
+        }
+        // How much of the work is cut short is not known.
+        Rule::Hedge(Hedge { join, .. }) => {
+            if let Some(join) = join {
+                to[scenario.topology.components.len() + join.index()][class] += rate;
+            }
+        }
         Rule::Choose { choice, among } => {
             let shares = shares(scenario, choice, among);
             for (station, share) in among.iter().zip(shares) {
@@ -110,13 +145,26 @@ fn send(scenario: &Scenario, rate: f64, class: usize, rule: RuleId, to: &mut [Ve
     }
 }
 
+/// Stations where parts join, and whether all that are split come so far for certain.
+fn joins(scenario: &Scenario) -> Vec<(ComponentId, bool)> {
+    let loses_nobody = scenario.faults.is_empty()
+        && scenario
+            .stations
+            .iter()
+            .all(|station| station.failure_probability <= 0.0 && !is_lossy(scenario, station));
+    let joins = scenario.rules.iter().filter_map(|rule| match rule {
+        Rule::Fork(Fork { join, .. }) | Rule::Hedge(Hedge { join, .. }) => *join,
+        _ => None,
+    });
+    let mut joins: Vec<ComponentId> = joins.collect();
+    joins.sort_unstable();
+    joins.dedup();
+    joins.into_iter().map(|join| (join, loses_nobody)).collect()
+}
+
 /// Share of each station; balancing by load is taken to even out utilization.
 #[expect(clippy::cast_precision_loss, reason = "a handful of stations")]
-fn shares(
-    scenario: &Scenario,
-    choice: &Choice,
-    among: &[crate::model::id::ComponentId],
-) -> Vec<f64> {
+pub(super) fn shares(scenario: &Scenario, choice: &Choice, among: &[ComponentId]) -> Vec<f64> {
     let even = vec![1.0 / among.len() as f64; among.len()];
     match choice {
         Choice::RoundRobin | Choice::Random | Choice::Sticky | Choice::Hash => even,
@@ -136,7 +184,7 @@ fn shares(
                 .filter_map(|id| scenario.station(*id))
                 .map(|station| {
                     let servers = station.servers.map_or(f64::INFINITY, f64::from);
-                    servers / mean_service_s(scenario, station, 0)
+                    servers / calls::busy_s(scenario, station, 0)
                 })
                 .collect();
             let total: f64 = speeds.iter().sum();
@@ -172,15 +220,13 @@ fn leave(
         Role::Serve => {}
     }
     let attempts = attempts_at(scenario, station.component.index(), class);
-    let mut callee = station.calls.and_then(|id| scenario.station(id));
-    while let Some(called_station) = callee {
-        called[called_station.component.index()][class] += rate * attempts;
-        callee = called_station.calls.and_then(|id| scenario.station(id));
+    if let Some(rule) = station.calls {
+        calls::visit(scenario, rate * attempts, class, rule, next, called);
     }
     if is_lossy(scenario, station) {
         return;
     }
-    let failure = failure_probability(scenario, station);
+    let failure = 1.0 - calls::success(scenario, station, class);
     let lost = match ladder(scenario, station.on_failure, class) {
         Some((_, true)) => 0.0,
         Some((steps, false)) => power(failure, steps + 1),
@@ -200,10 +246,7 @@ fn is_lossy(scenario: &Scenario, station: &Station) -> bool {
 
 /// Mean number of attempts per fresh arrival at a component. A queue sees those of its workers' ladders.
 fn attempts_at(scenario: &Scenario, component: usize, class: usize) -> f64 {
-    let id = u16::try_from(component).map_or(
-        crate::model::id::ComponentId::NONE,
-        crate::model::id::ComponentId,
-    );
+    let id = u16::try_from(component).map_or(ComponentId::NONE, ComponentId);
     let Some(station) = scenario.station(id) else {
         return 1.0;
     };
@@ -215,7 +258,7 @@ fn attempts_at(scenario: &Scenario, component: usize, class: usize) -> f64 {
     let Some(worker) = worker else {
         return 1.0;
     };
-    let failure = failure_probability(scenario, worker);
+    let failure = 1.0 - calls::success(scenario, worker, class);
     match ladder(scenario, worker.on_failure, class) {
         None => 1.0,
         Some((_, true)) if failure < 1.0 => 1.0 / (1.0 - failure),
@@ -238,26 +281,10 @@ fn ladder(scenario: &Scenario, rule: RuleId, class: usize) -> Option<(usize, boo
         | Rule::Station(_)
         | Rule::Choose { .. }
         | Rule::Probability(_)
-        | Rule::Copy(_) => None,
+        | Rule::Copy(_)
+        | Rule::Fork(_)
+        | Rule::Hedge(_) => None,
     }
-}
-
-/// Own failures and those of everyone it calls.
-fn failure_probability(scenario: &Scenario, station: &Station) -> f64 {
-    let mut success = 1.0 - station.failure_probability;
-    let mut callee = station.calls.and_then(|id| scenario.station(id));
-    while let Some(called) = callee {
-        success *= 1.0 - called.failure_probability;
-        callee = called.calls.and_then(|id| scenario.station(id));
-    }
-    1.0 - success
-}
-
-/// Time a server is kept busy by one visit, without waiting at those it calls.
-fn mean_service_s(scenario: &Scenario, station: &Station, class: usize) -> f64 {
-    let own = station.service.get(class).map_or(0.0, |law| law.mean_s());
-    let callee = station.calls.and_then(|id| scenario.station(id));
-    own + callee.map_or(0.0, |called| mean_service_s(scenario, called, class))
 }
 
 /// The station that is overloaded most, where one is.
@@ -274,7 +301,7 @@ pub fn find_overload(scenario: &Scenario) -> Option<Overload> {
         let work: f64 = visits
             .iter()
             .enumerate()
-            .map(|(class, rate)| rate * mean_service_s(scenario, station, class))
+            .map(|(class, rate)| rate * calls::busy_s(scenario, station, class))
             .sum();
         // One that scales can have all it may scale to.
         let by_servers = station

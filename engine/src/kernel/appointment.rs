@@ -26,6 +26,8 @@ pub(super) enum Appointment {
     Fault(u32),
     /// Autoscaler, and whether it looks or what it ordered comes.
     Autoscale(u32, u32),
+    /// Time without an answer is over: slot of the group, and its turn.
+    Hedge(u32, u32),
 }
 
 const TURN_MASK: u32 = (1 << 28) - 1;
@@ -43,6 +45,7 @@ impl Appointment {
             Self::ThinkingEnd(source, user) => (6, source, user),
             Self::Fault(slot) => (7, slot, 0),
             Self::Autoscale(slot, purpose) => (8, slot, purpose),
+            Self::Hedge(group, turn) => (9, group, turn),
         };
         u64::from(slot) | u64::from(turn & TURN_MASK) << 32 | kind << 60
     }
@@ -63,8 +66,9 @@ impl Appointment {
             4 => Self::Token(slot),
             5 => Self::PatienceEnd(slot, turn),
             6 => Self::ThinkingEnd(slot, turn),
+            7 => Self::Fault(slot),
             8 => Self::Autoscale(slot, turn),
-            _ => Self::Fault(slot),
+            _ => Self::Hedge(slot, turn),
         }
     }
 }

@@ -79,7 +79,7 @@ impl Kernel {
     }
 
     /// Servers set free in this step take up new work, in the order they were freed.
-    fn fill_freed<S: Sink>(&mut self, sink: &mut S) -> Result<(), KernelError> {
+    pub(super) fn fill_freed<S: Sink>(&mut self, sink: &mut S) -> Result<(), KernelError> {
         let mut index = 0;
         while let Some(station) = self.freed.get(index).copied() {
             index += 1;
@@ -130,7 +130,7 @@ impl Kernel {
     }
 
     /// Takes up the visit that called this one; `false` where there is none.
-    fn return_to_caller(&mut self, slot: u32) -> bool {
+    pub(super) fn return_to_caller(&mut self, slot: u32) -> bool {
         let caller = self.parts.get(slot).caller;
         if caller == NONE {
             return false;
@@ -222,6 +222,14 @@ impl Kernel {
         outcome: Outcome,
         sink: &mut S,
     ) -> Result<(), KernelError> {
+        if self.joins.is_on {
+            if self.return_to_caller(slot) {
+                return self.complete(slot, outcome == Outcome::Ok, sink);
+            }
+            if let Some(group) = self.joins.group_of(slot) {
+                return self.end_member(slot, group, at, outcome, sink);
+            }
+        }
         let now = self.now;
         let Part {
             request,
@@ -266,7 +274,10 @@ impl Kernel {
             sink.finished(TimeNs(now), ClassId(class), outcome_of_all, sojourn_ns);
             self.finished_count += 1;
             let Request { source, user, .. } = *self.requests.get(request);
-            self.requests.remove(request);
+            // Parts left behind by a quorum still speak of their request.
+            if !self.joins.is_on || self.joins.left_behind(request) == 0 {
+                self.requests.remove(request);
+            }
             self.parts.remove(slot);
             if self.sources[usize::from(source)].thinkers > 0 {
                 return self.think(usize::from(source), user);

@@ -58,7 +58,12 @@ impl Kernel {
                 }
                 self.forward(slot, from, station, sink)
             }
-            Destination::Copy(rule) => self.copy(slot, from, rule, sink),
+            Destination::Copy(rule) => match self.joins.group_of(slot) {
+                Some(group) => self.copy_in_branch(slot, group, from, rule, sink),
+                None => self.copy(slot, from, rule, sink),
+            },
+            Destination::Fork(rule) => self.fork(slot, from, rule, sink),
+            Destination::Hedge(rule) => self.hedge(slot, from, rule, sink),
             Destination::Ladder(rule) => self.climb(slot, from, rule, sink),
         }
     }
@@ -154,6 +159,13 @@ impl Kernel {
         part.arrived_ns = now;
         part.turn = 0;
         self.check_progress(at)?;
+        if self.joins.is_on {
+            // Whoever may be cancelled leaves appointments behind.
+            self.turn_of(slot);
+            if self.comes_to_join(slot) {
+                return self.finish_part(slot, at, Outcome::Ok, sink);
+            }
+        }
         if self.parts.get(slot).is_parking {
             return self.park(slot, sink);
         }
@@ -384,6 +396,9 @@ impl Kernel {
         part.at = worker;
         part.arrived_ns = now;
         part.turn = 0;
+        if self.joins.is_on {
+            self.turn_of(slot);
+        }
         self.enter(EventKind::Arrived, slot, worker, sink);
         self.stations[usize::from(worker)].present += 1;
         self.start(slot, worker, sink)
@@ -401,7 +416,7 @@ impl Kernel {
             return Ok(());
         }
         let at = part.at;
-        let Some(callee) = self.stations[usize::from(at)].calls else {
+        let Some(rule) = self.stations[usize::from(at)].calls else {
             return self.complete(slot, true, sink);
         };
         let Part {
@@ -421,7 +436,7 @@ impl Kernel {
         let call = call.ok_or_else(|| self.too_many(at))?;
         debug_assert_ne!(call, NONE);
         self.parts.get_mut(slot).caller = call;
-        self.forward(slot, at, callee.0, sink)
+        self.go(slot, at, rule, sink)
     }
 }
 

@@ -6,7 +6,7 @@ use super::rng::Stream;
 use super::sampler::{Sampler, pick};
 use super::station::StationState;
 use crate::model::id::ComponentId;
-use crate::scenario::valid::{Choice, Rule, RuleId, Scenario};
+use crate::scenario::valid::{Choice, Fork, Hedge, Rule, RuleId, Scenario};
 
 /// Where a rule leads, with every chance already drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub(super) enum Destination {
     },
     /// To all stations of this rule.
     Copy(RuleId),
+    /// To all stations of this rule, whose parts wait for each other.
+    Fork(RuleId),
+    /// To stations of this rule, one after the other, until one answers.
+    Hedge(RuleId),
     /// Up this ladder.
     Ladder(RuleId),
 }
@@ -105,6 +109,8 @@ impl Router {
                 Rule::Failed => return Destination::Failed,
                 Rule::Station(station) => return Destination::Station(station.0),
                 Rule::Copy(_) => return Destination::Copy(id),
+                Rule::Fork(_) => return Destination::Fork(id),
+                Rule::Hedge(_) => return Destination::Hedge(id),
                 Rule::Retry { .. } => return Destination::Ladder(id),
                 Rule::ByClass(rules) => id = rules[usize::from(asker.class)],
                 Rule::Probability(shares) => {
@@ -197,6 +203,44 @@ impl Router {
         }
     }
 
+    /// The fork rule at that place.
+    pub(super) fn fork(&self, id: RuleId) -> Option<&Fork> {
+        match &self.rules[id.index()].rule {
+            Rule::Fork(fork) => Some(fork),
+            _ => None,
+        }
+    }
+
+    /// The hedge rule at that place.
+    pub(super) fn hedge(&self, id: RuleId) -> Option<&Hedge> {
+        match &self.rules[id.index()].rule {
+            Rule::Hedge(hedge) => Some(hedge),
+            _ => None,
+        }
+    }
+
+    /// Stations of one hedge: all in their order, or some at random, none twice.
+    pub(super) fn draw_hedge(&mut self, id: RuleId, picks: &mut [u16]) {
+        let RuleState { rule, stream, .. } = &mut self.rules[id.index()];
+        let Rule::Hedge(hedge) = rule else {
+            return;
+        };
+        let count = hedge.among.len();
+        self.drawn.clear();
+        while self.drawn.len() < hedge.d as usize {
+            let index = if hedge.d as usize == count {
+                self.drawn.len()
+            } else {
+                stream.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize
+            };
+            let drawn = u16::try_from(index).unwrap_or(0);
+            if !self.drawn.contains(&drawn) {
+                picks[self.drawn.len()] = hedge.among[index].0;
+                self.drawn.push(drawn);
+            }
+        }
+    }
+
     /// Delay and place of a ladder's step, or the rule at its end, or `Err(None)` for no ladder.
     pub(super) fn climb(&mut self, id: RuleId, step: u16) -> Result<(u64, u16), RuleId> {
         let RuleState {
@@ -279,7 +323,9 @@ fn owners(scenario: &Scenario) -> Vec<(&str, String)> {
                 | Rule::Failed
                 | Rule::Station(_)
                 | Rule::Choose { .. }
-                | Rule::Copy(_) => {}
+                | Rule::Copy(_)
+                | Rule::Fork(_)
+                | Rule::Hedge(_) => {}
             }
         }
     };
@@ -292,6 +338,7 @@ fn owners(scenario: &Scenario) -> Vec<(&str, String)> {
         for (key, rule) in [
             ("on_full", station.on_full),
             ("on_abandon", station.on_abandon),
+            ("calls", station.calls),
         ] {
             if let Some(rule) = rule {
                 claim(station.component, key, rule);

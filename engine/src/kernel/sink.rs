@@ -52,6 +52,8 @@ pub trait Sink {
     fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {}
     /// It has this many servers from now on.
     fn scaled(&mut self, now: TimeNs, station: ComponentId, servers: u32) {}
+    /// It was cancelled there, waiting or in service.
+    fn cancelled(&mut self, now: TimeNs, station: ComponentId, was_in_service: bool) {}
 }
 
 /// Nobody watches.
@@ -128,6 +130,11 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     fn scaled(&mut self, now: TimeNs, station: ComponentId, servers: u32) {
         self.0.scaled(now, station, servers);
         self.1.scaled(now, station, servers);
+    }
+    #[inline]
+    fn cancelled(&mut self, now: TimeNs, station: ComponentId, was_in_service: bool) {
+        self.0.cancelled(now, station, was_in_service);
+        self.1.cancelled(now, station, was_in_service);
     }
 }
 

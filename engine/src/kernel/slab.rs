@@ -23,6 +23,10 @@ pub(super) struct Request {
 
 /// One part of a request, wherever it is.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each a fact by itself, looked at on its own"
+)]
 pub(super) struct Part {
     /// Slot of its request.
     pub(super) request: u32,

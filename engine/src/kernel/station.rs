@@ -6,7 +6,6 @@
 use super::rng::Stream;
 use super::sampler::Sampler;
 use super::slab::{NONE, Part, Slab};
-use crate::model::id::ComponentId;
 use crate::model::topology::{Channel, ComponentKind};
 use crate::scenario::valid::{RateLimit, Role, RuleId, Scenario};
 
@@ -37,7 +36,7 @@ pub(super) struct StationState {
     pub(super) slowness: Option<f64>,
     pub(super) patience: Option<(Sampler, Stream)>,
     pub(super) bucket: Option<Bucket>,
-    pub(super) calls: Option<ComponentId>,
+    pub(super) calls: Option<RuleId>,
     pub(super) next: RuleId,
     pub(super) on_failure: RuleId,
     pub(super) on_full: Option<RuleId>,

@@ -32,6 +32,15 @@
 //! | … `EmailSent`, `ServiceEnded` (ok), `JobCompleted`, `PartFinished` (ok) | smtp, mail-worker | 1 |
 //! | `RequestFinished` with the last part | where it ended | 0 |
 //!
+//! A part that is split (`fork`, `hedge`) waits for its parts and goes on under its own number. Each part
+//! ends with `PartFinished` where it met the others or was done; then follow the events of the one that
+//! was split, or of the next place: `Arrived` without `peer`, because its parts brought it there.
+//!
+//! A cancelled part (the slower of a hedge) closes its visit with `Abandoned` where it waits, with
+//! `ServiceEnded` where it is served or parked, both `cancelled`, callers after those they called, and
+//! ends with `PartFinished` (`cancelled`, no path). Parts that a quorum does not wait for run on: their
+//! events may follow `RequestFinished`.
+//!
 //! A request that goes one way only stays part 0. At the ladder's end: `Forwarded`, `JobDeadLettered`
 //! at dlq, `PartFinished` (failed).
 
@@ -90,13 +99,13 @@ closed_set! {
         ServiceEnded = 4 => "service-ended",
         /// The part leaves `component` for `peer`. `value`: transit time in ns where known, else 0.
         Forwarded = 5 => "forwarded",
-        /// The whole request is over, all parts included. `outcome` says how. `value`: number of parts.
+        /// The request is over, with all parts it waits for. `outcome` says how. `value`: parts ended.
         RequestFinished = 6 => "request-finished",
         /// One part reached its end. `component`: where. `value`: 1 + path index, 0 no path.
         PartFinished = 7 => "part-finished",
         /// Refused at the door, component full. Closes the visit. `value`: number present.
         Rejected = 8 => "rejected",
-        /// Left the waiting line, patience at its end. Closes the visit. `value`: 0.
+        /// Left the waiting line, patience at its end or cancelled (`outcome`). Closes the visit. `value`: 0.
         Abandoned = 9 => "abandoned",
         /// Time limit over, waiting or in service. Closes the visit. `value`: limit in ns.
         TimedOut = 10 => "timed-out",

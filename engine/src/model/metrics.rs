@@ -83,7 +83,7 @@ pub struct StationMeasures {
     pub failed: u64,
     /// Refused at the door.
     pub rejected: u64,
-    /// Left the line.
+    /// Left the line, or was cancelled in line or in service.
     pub abandoned: u64,
     /// Over the time limit.
     pub timed_out: u64,
@@ -185,6 +185,17 @@ impl StationMeasures {
     #[inline]
     pub fn gave_up(&mut self, now: TimeNs, started: bool) -> bool {
         self.errors_window.add(now, 1);
+        if started {
+            self.in_service.fall(now)
+        } else {
+            self.waiting.fall(now)
+        }
+    }
+
+    /// A part was cancelled here: it has left before its end, and nobody did anything wrong.
+    #[inline]
+    pub fn cancelled(&mut self, now: TimeNs, started: bool) -> bool {
+        self.abandoned += 1;
         if started {
             self.in_service.fall(now)
         } else {

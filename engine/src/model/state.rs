@@ -287,7 +287,9 @@ impl SystemState {
             .get(event.request)
             .map(|request| request.begun)
         else {
-            self.anomalies.count(AnomalyKind::UnknownRequest, event);
+            if !self.is_left_behind(event) {
+                self.anomalies.count(AnomalyKind::UnknownRequest, event);
+            }
             return;
         };
         let Some(path) = event.value.checked_sub(1) else {
@@ -304,6 +306,11 @@ impl SystemState {
             }
             Some(path) => path.failed += 1,
         }
+    }
+
+    /// A quorum leaves parts behind that run on after their request has finished.
+    fn is_left_behind(&self, event: &StageEvent) -> bool {
+        event.part.0 > 0 && (1..=self.system.requests.started).contains(&event.request.0)
     }
 
     fn moved(&mut self, event: &StageEvent) {
@@ -325,12 +332,11 @@ impl SystemState {
             self.anomalies.count(AnomalyKind::UnknownComponent, event);
             return;
         }
-        match self.in_flight.get_mut(event.request) {
-            Some(request) => {
-                request.at = event.component;
-                request.attempts = request.attempts.max(event.attempt);
-            }
-            None => self.anomalies.count(AnomalyKind::UnknownRequest, event),
+        if let Some(request) = self.in_flight.get_mut(event.request) {
+            request.at = event.component;
+            request.attempts = request.attempts.max(event.attempt);
+        } else if !self.is_left_behind(event) {
+            self.anomalies.count(AnomalyKind::UnknownRequest, event);
         }
         let visit = Visit {
             class: event.class,
@@ -376,6 +382,10 @@ impl SystemState {
             self.anomalies.count(AnomalyKind::EndWithoutStart, event);
             return;
         };
+        if event.outcome == Outcome::Cancelled {
+            component.measures.cancelled(now, true);
+            return;
+        }
         let went_well = event.outcome == Outcome::Ok;
         let waiting_ns = started.since_ns(visit.arrived);
         component
@@ -434,6 +444,10 @@ impl SystemState {
             return;
         };
         let component = &mut self.components[event.component.index()];
+        if event.outcome == Outcome::Cancelled {
+            component.measures.cancelled(now, visit.started.is_some());
+            return;
+        }
         component.measures.gave_up(now, visit.started.is_some());
         component.last_error = Some(now);
         match event.kind {

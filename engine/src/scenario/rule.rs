@@ -78,20 +78,18 @@ impl Rules<'_> {
             self.by_class(table, problems)
         } else if let Some(list) = fields.take("copy") {
             self.stations(list, "copy", problems).map(Rule::Copy)
+        } else if let Some(list) = fields.take("fork") {
+            self.fork(list, &mut fields, problems)
+        } else if let Some(list) = fields.take("hedge") {
+            self.hedge(list, &mut fields, problems)
         } else if let Some(list) = fields.take("retry") {
             self.ladder(list, &mut fields, problems)
         } else {
-            for key in ["fork", "hedge"] {
-                if fields.take(key).is_some() {
-                    problems.not_yet(node.place, &format!("the rule `{key}`"));
-                    return None;
-                }
-            }
             if fields.entry_count() == 0 {
                 problems.add_with_hint(
                     node.place,
                     format!("the rule `{key}` is empty"),
-                    "write one of choose, probability, by_class, copy, retry",
+                    "write one of choose, probability, by_class, copy, fork, hedge, retry",
                 );
             }
             None
@@ -204,7 +202,7 @@ impl Rules<'_> {
         Some(())
     }
 
-    fn stations(
+    pub(super) fn stations(
         &self,
         node: &Node,
         key: &str,

@@ -5,7 +5,7 @@
 use super::problem::{Place, Problems};
 use super::raw::Node;
 use super::trap;
-use super::valid::{FaultKind, Role, Rule, RuleId, Scenario, Station};
+use super::valid::{FaultKind, Fork, Hedge, Role, Rule, RuleId, Scenario, Station};
 use crate::model::id::ComponentId;
 use crate::model::topology::{Edge, EdgeKind};
 
@@ -50,6 +50,26 @@ pub(super) fn check(scenario: &Scenario, nodes: &[&Node], problems: &mut Problem
             }
         });
     }
+    for rule in &scenario.rules {
+        let (Rule::Fork(Fork { join, .. }) | Rule::Hedge(Hedge { join, .. })) = rule else {
+            continue;
+        };
+        let parks = |id: &ComponentId| {
+            scenario
+                .station(*id)
+                .is_some_and(|station| station.role == Role::Park)
+        };
+        if let Some(join) = join.filter(parks) {
+            problems.add_with_hint(
+                station_place(scenario, nodes, join),
+                format!(
+                    "parts join at `{}`, which has no `service`",
+                    scenario.component(join).id
+                ),
+                "give it `service`",
+            );
+        }
+    }
     let not_after_trouble = scenario
         .sources
         .iter()
@@ -93,7 +113,7 @@ fn station_place(scenario: &Scenario, nodes: &[&Node], id: ComponentId) -> Place
 }
 
 fn check_calls(scenario: &Scenario, station: &Station, place: Place, problems: &mut Problems<'_>) {
-    let Some(mut callee) = station.calls else {
+    let Some(rule) = station.calls else {
         return;
     };
     let name = &scenario.component(station.component).id;
@@ -105,32 +125,96 @@ fn check_calls(scenario: &Scenario, station: &Station, place: Place, problems: &
         );
         return;
     }
-    // A chain longer than the number of stations must repeat one.
-    for _ in 0..=scenario.stations.len() {
-        let Some(next) = scenario.station(callee) else {
-            return;
-        };
-        if next.role != Role::Serve {
-            problems.add_with_hint(
-                place,
-                format!(
-                    "`{name}` calls `{}`, which does not serve",
-                    scenario.component(callee).id
-                ),
-                "call a station with `service`",
-            );
-            return;
+    if let Some(what) = no_answer(scenario, rule) {
+        problems.add_with_hint(
+            place,
+            format!("`{name}` calls by the rule `{what}`, which gives no one answer"),
+            "call a station, or let `fork`, `hedge`, `choose`, `probability` or `by_class` lead to some",
+        );
+        return;
+    }
+    // Depth first: whoever is called while its own call is open makes a circle.
+    let mut open = vec![(station.component, false)];
+    let mut on_way = vec![false; scenario.topology.components.len()];
+    let mut done = on_way.clone();
+    while let Some((id, leaves)) = open.pop() {
+        on_way[id.index()] = !leaves;
+        if leaves {
+            done[id.index()] = true;
+            continue;
         }
-        match next.calls {
-            None => return,
-            Some(further) => callee = further,
+        open.push((id, true));
+        let Some(rule) = scenario.station(id).and_then(|station| station.calls) else {
+            continue;
+        };
+        for callee in called(scenario, rule) {
+            if scenario
+                .station(callee)
+                .is_some_and(|station| station.role != Role::Serve)
+            {
+                problems.add_with_hint(
+                    place,
+                    format!(
+                        "`{name}` calls `{}`, which does not serve",
+                        scenario.component(callee).id
+                    ),
+                    "call a station with `service`",
+                );
+                return;
+            }
+            if on_way[callee.index()] {
+                problems.add_with_hint(
+                    place,
+                    format!("calls of `{name}` lead around in a circle"),
+                    "end the chain",
+                );
+                return;
+            }
+            if !done[callee.index()] {
+                open.push((callee, false));
+            }
         }
     }
-    problems.add_with_hint(
-        place,
-        format!("calls of `{name}` lead around in a circle"),
-        "end the chain",
-    );
+}
+
+/// The rule inside a call that leads to several ends or to none.
+fn no_answer(scenario: &Scenario, rule: RuleId) -> Option<&'static str> {
+    match scenario.rule(rule) {
+        Rule::Copy(_) => Some("copy"),
+        Rule::Retry { .. } => Some("retry"),
+        Rule::Probability(shares) => shares
+            .iter()
+            .find_map(|(_, rule)| no_answer(scenario, *rule)),
+        Rule::ByClass(rules) => rules.iter().find_map(|rule| no_answer(scenario, *rule)),
+        Rule::Done
+        | Rule::Failed
+        | Rule::Station(_)
+        | Rule::Choose { .. }
+        | Rule::Fork(_)
+        | Rule::Hedge(_) => None,
+    }
+}
+
+/// Stations that a call enters itself; parts of forks and hedges go their own way.
+fn called(scenario: &Scenario, rule: RuleId) -> Vec<ComponentId> {
+    match scenario.rule(rule) {
+        Rule::Fork(Fork { join, .. }) | Rule::Hedge(Hedge { join, .. }) => {
+            join.iter().copied().collect()
+        }
+        Rule::Probability(shares) => shares
+            .iter()
+            .flat_map(|(_, rule)| called(scenario, *rule))
+            .collect(),
+        Rule::ByClass(rules) => rules
+            .iter()
+            .flat_map(|rule| called(scenario, *rule))
+            .collect(),
+        _ => {
+            let mut list = Vec::new();
+            each_target(scenario, rule, &mut |to| list.push(to));
+            list
+        }
+    }
 }
 
 /// Every rule that a component starts: source or station, rule.
@@ -145,6 +229,7 @@ fn entries(scenario: &Scenario) -> Vec<(ComponentId, RuleId)> {
         list.push((station.component, station.on_failure));
         list.extend(station.on_full.map(|rule| (station.component, rule)));
         list.extend(station.on_abandon.map(|rule| (station.component, rule)));
+        list.extend(station.calls.map(|rule| (station.component, rule)));
     }
     list
 }
@@ -154,7 +239,10 @@ pub(super) fn each_target(scenario: &Scenario, rule: RuleId, visit: &mut dyn FnM
     match scenario.rule(rule) {
         Rule::Done | Rule::Failed => {}
         Rule::Station(to) => visit(*to),
-        Rule::Choose { among: list, .. } | Rule::Copy(list) => {
+        Rule::Choose { among: list, .. }
+        | Rule::Copy(list)
+        | Rule::Fork(Fork { to: list, .. })
+        | Rule::Hedge(Hedge { among: list, .. }) => {
             for to in list {
                 visit(*to);
             }
@@ -231,8 +319,8 @@ pub(super) fn complete_topology(scenario: &mut Scenario) {
         each_target(scenario, station.next, &mut |to| {
             add(here, to, EdgeKind::Main);
         });
-        if let Some(callee) = station.calls {
-            add(here, callee, EdgeKind::Main);
+        if let Some(calls) = station.calls {
+            each_target(scenario, calls, &mut |to| add(here, to, EdgeKind::Main));
         }
         let after_trouble = [
             Some(station.on_failure),
@@ -264,9 +352,13 @@ pub(super) fn complete_topology(scenario: &mut Scenario) {
 /// Delay stations of every ladder inside a rule.
 fn parking_places(scenario: &Scenario, rule: RuleId) -> Vec<ComponentId> {
     match scenario.rule(rule) {
-        Rule::Done | Rule::Failed | Rule::Station(_) | Rule::Choose { .. } | Rule::Copy(_) => {
-            Vec::new()
-        }
+        Rule::Done
+        | Rule::Failed
+        | Rule::Station(_)
+        | Rule::Choose { .. }
+        | Rule::Copy(_)
+        | Rule::Fork(_)
+        | Rule::Hedge(_) => Vec::new(),
         Rule::Probability(shares) => shares
             .iter()
             .flat_map(|(_, rule)| parking_places(scenario, *rule))

@@ -65,10 +65,9 @@ pub(super) fn read(
         Some(node) => rules.read(node, "on_failure", problems),
         None => Some(rules.add(Rule::Failed)),
     };
-    let calls = fields.take("calls").and_then(|node| {
-        let name = fields::text(node, "calls", problems)?;
-        rules.names.station(name, node.place, problems)
-    });
+    let calls = fields
+        .take("calls")
+        .and_then(|node| rules.read(node, "calls", problems));
     let next_node = fields.take("next");
     let next = match next_node {
         Some(node) => rules.read(node, "next", problems),

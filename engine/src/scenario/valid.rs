@@ -232,8 +232,8 @@ pub struct Station {
     pub failure_probability: f64,
     /// Taken after a failure.
     pub on_failure: RuleId,
-    /// Asked after its own service, its server kept busy meanwhile.
-    pub calls: Option<ComponentId>,
+    /// Followed after its own service, its server kept busy until the answer.
+    pub calls: Option<RuleId>,
     /// Taken after success.
     pub next: RuleId,
     /// Stations that pull from it, where it holds jobs.
@@ -273,6 +273,30 @@ pub struct LadderStep {
     pub via: ComponentId,
 }
 
+/// Parts that wait for each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// One part each; a station may stand here several times.
+    pub to: Vec<ComponentId>,
+    /// Where they meet and go on as one; `None` where each is done by itself.
+    pub join: Option<ComponentId>,
+    /// So many must come; the rest is not waited for.
+    pub wait_for: u32,
+}
+
+/// Parts of which the first answer wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hedge {
+    /// Stations to ask.
+    pub among: Vec<ComponentId>,
+    /// So many of them are asked: all in their order, or fewer at random without replacement.
+    pub d: u32,
+    /// Time without an answer after which the next is asked, in ns.
+    pub after_ns: u64,
+    /// Where arriving is the answer; `None` where being done is.
+    pub join: Option<ComponentId>,
+}
+
 /// Where a part goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
@@ -295,6 +319,10 @@ pub enum Rule {
     ByClass(Vec<RuleId>),
     /// To all of these, each its own part.
     Copy(Vec<ComponentId>),
+    /// To all of these; the parts wait for each other.
+    Fork(Fork),
+    /// To these until one answers; the others are cancelled.
+    Hedge(Hedge),
     /// Up a ladder of delays and back to where it failed.
     Retry {
         /// At least one.

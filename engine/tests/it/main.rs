@@ -3,7 +3,9 @@
 mod autoscale;
 mod cli;
 mod fault;
+mod hedges;
 mod import;
+mod joins;
 mod kernel;
 mod language;
 mod recordings;
@@ -14,4 +16,5 @@ mod scenario;
 mod simulate;
 mod swarm;
 mod theory;
+mod theory_joins;
 mod theory_sources;

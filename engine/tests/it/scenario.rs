@@ -151,9 +151,51 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     ),
     (
         "next = \"done\"",
-        "next = { hedge = [\"server\"], after_s = 1.0 }",
+        "next = { hedge = [], after_s = 1.0 }",
+        "21:18",
+        &["`hedge` is empty"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { hedge = [\"server\", \"server\"], after_s = 1.0, d = 3 }",
+        "21:59",
+        &["`d` is 3", "from 1 to 2"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { hedge = [\"server\", \"server\"] }",
         "21:8",
-        &["not yet supported", "hedge"],
+        &["no `after_s`"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { fork = [\"server\"] }",
+        "21:8",
+        &["no `join`"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { fork = [\"server\"], join = \"server\" }",
+        "21:36",
+        &["wait for each other there"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { fork = [\"server\", \"server\"], join = \"done\", copies = 2 }",
+        "21:63",
+        &["`copies` with 2 stations"],
+    ),
+    (
+        "next = \"done\"",
+        "next = { fork = [\"server\"], copies = 3, join = \"done\", wait_for = 4 }",
+        "21:67",
+        &["`wait_for` is 4", "from 1 to 3"],
+    ),
+    (
+        "next = \"done\"",
+        "calls = { copy = [\"server\"] }",
+        "18:1",
+        &["calls by the rule `copy`", "no one answer"],
     ),
     ("next = \"done\"", "next = {}", "21:8", &["is empty"]),
     (

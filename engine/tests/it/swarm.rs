@@ -5,6 +5,7 @@
 //!
 //! `FLOWREEL_SWARM=5000` runs so many in place of the usual number; `cargo xtask test --long` does.
 
+mod books;
 mod dice;
 mod facts;
 mod generate;

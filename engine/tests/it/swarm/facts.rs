@@ -270,4 +270,14 @@ impl Sink for Facts {
         }
         sums.waiting -= 1;
     }
+
+    fn cancelled(&mut self, now: TimeNs, station: ComponentId, was_in_service: bool) {
+        let sums = self.at(now, station);
+        sums.abandoned += 1;
+        if was_in_service {
+            sums.in_service -= 1;
+        } else {
+            sums.waiting -= 1;
+        }
+    }
 }

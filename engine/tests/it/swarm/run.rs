@@ -105,6 +105,9 @@ impl Sink for Watch<'_> {
     fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {
         self.facts.gave_up(now, station, outcome);
     }
+    fn cancelled(&mut self, now: TimeNs, station: ComponentId, was_in_service: bool) {
+        self.facts.cancelled(now, station, was_in_service);
+    }
 }
 
 /// What a run came to.
@@ -153,6 +156,7 @@ fn watch(root: &Table, scenario: &Scenario, extra: Extra<'_>) -> Result<u64, Com
         events: Vec::new(),
         complaint: None,
     };
+    watch.witness.has_quorum = root.to_string().contains("wait_for");
     let failed = |error: KernelError| ("run ends", error.to_string());
     let mut kernel = Kernel::new(scenario, scenario.seed).map_err(failed)?;
     // In slices, so that a crowd can be stopped; a slice follows the pace of the run.

@@ -3,58 +3,10 @@
 //! Belongs here: what every run must keep, after every event. Does not belong here: the reducer's own
 //! checks (`StreamCheck`), facts handed to statistics (facts).
 
+use super::books::{Books, Key, PartBooks, RequestBooks, Visit};
 use super::plan::{Order, Plan};
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
 use std::collections::BTreeMap;
-
-/// Request, part and component.
-pub(super) type Key = (u64, u16, u16);
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Visit {
-    pub(super) arrived_ns: u64,
-    pub(super) arrived_seq: u64,
-    pub(super) is_started: bool,
-    priority: i64,
-}
-
-/// Books of one component.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Books {
-    /// Waiting, by arrival.
-    line: BTreeMap<u64, Key>,
-    pub(super) in_service: u64,
-    pub(super) arrived: u64,
-    pub(super) left: u64,
-    /// Time of visits that were given up.
-    pub(super) given_up_ns: u128,
-    faults: u32,
-    next_token_ns: u64,
-    /// Requests of a source in flight.
-    in_flight: u64,
-}
-
-impl Books {
-    pub(super) fn waiting(&self) -> u64 {
-        self.line.len() as u64
-    }
-}
-
-/// One part: where it is going, and where it is, the innermost call last.
-#[derive(Clone, Debug, Default)]
-struct PartBooks {
-    heading: Option<(u16, u64)>,
-    open: Vec<u16>,
-    is_over: bool,
-}
-
-#[derive(Clone, Debug)]
-struct RequestBooks {
-    class: u16,
-    source: u16,
-    parts: BTreeMap<u16, PartBooks>,
-    ended: u64,
-}
 
 /// The bystander.
 #[derive(Clone, Debug)]
@@ -66,6 +18,8 @@ pub(super) struct Witness {
     pub(super) visits: BTreeMap<Key, Visit>,
     pub(super) books: Vec<Books>,
     requests: BTreeMap<u64, RequestBooks>,
+    /// Some fork does not wait for all of its parts.
+    pub(super) has_quorum: bool,
     pub(super) started: u64,
     pub(super) finished: u64,
     /// Over its capacity: the next event must refuse it.
@@ -85,6 +39,7 @@ impl Witness {
             next_seq: 0,
             visits: BTreeMap::new(),
             requests: BTreeMap::new(),
+            has_quorum: false,
             started: 0,
             finished: 0,
             must_leave: None,
@@ -127,6 +82,12 @@ impl Witness {
             | EventKind::JobDeadLettered
             | EventKind::JobDelayed => self.opened(event, key),
             EventKind::ServiceStarted => self.service_started(event, key),
+            EventKind::ServiceEnded if event.outcome == Outcome::Cancelled => {
+                let visit = self.visits.get(&key);
+                let served_ns = visit.map_or(0, |visit| event.t_ns.0 - visit.arrived_ns);
+                self.books[event.component.index()].given_up_ns += u128::from(served_ns);
+                self.closed(event, key, true)
+            }
             EventKind::ServiceEnded => self.closed(event, key, true),
             EventKind::JobPickedUp => {
                 self.in_order(key)?;
@@ -159,6 +120,7 @@ impl Witness {
             source: event.component.0,
             parts: BTreeMap::from([(0, PartBooks::default())]),
             ended: 0,
+            is_finished: false,
         };
         self.started += 1;
         if self.requests.insert(event.request.0, books).is_some() || event.request.0 != self.started
@@ -214,7 +176,9 @@ impl Witness {
             .copied()
             .unwrap_or(0);
         let part = self.request(event)?.parts.entry(event.part.0).or_default();
-        if part.heading.take() != Some((event.component.0, event.t_ns.0)) {
+        // A part that joins is brought by its parts: it comes from nowhere.
+        let is_sent = part.heading.take() == Some((event.component.0, event.t_ns.0));
+        if !is_sent && event.peer.is_some() {
             return Err((
                 "one place",
                 format!("{event:?} arrives where or when it was not sent"),
@@ -360,7 +324,10 @@ impl Witness {
                     && event.value == others
                     && !visit.is_started
             }
-            EventKind::Abandoned => plan.has_patience && !visit.is_started,
+            EventKind::Abandoned => {
+                let is_cancelled = event.outcome == Outcome::Cancelled;
+                (plan.has_patience || is_cancelled) && !visit.is_started
+            }
             _ => plan.has_timeout && event.t_ns.0 == visit.arrived_ns.saturating_add(event.value),
         };
         if !is_allowed {
@@ -385,6 +352,11 @@ impl Witness {
         request.ended += 1;
         let part = request.parts.entry(event.part.0).or_default();
         let stays = part.open.as_slice() == [event.component.0] && plans_keep;
+        // Called back on its way, or come to where its group meets.
+        let is_home = part.heading == Some((event.component.0, event.t_ns.0));
+        if event.outcome == Outcome::Cancelled || is_home {
+            part.heading = None;
+        }
         if part.is_over || part.heading.is_some() || !(part.open.is_empty() || stays) {
             return Err((
                 "one place",
@@ -396,16 +368,16 @@ impl Witness {
     }
 
     fn request_finished(&mut self, event: &StageEvent) -> Result<(), Complaint> {
-        let Some(request) = self.requests.remove(&event.request.0) else {
+        let in_flight = self.requests.get_mut(&event.request.0);
+        let Some(request) = in_flight.filter(|request| !request.is_finished) else {
             return Err(("requests", format!("{event:?} ends no request in flight")));
         };
         self.finished += 1;
         self.books[usize::from(request.source)].in_flight -= 1;
-        let astray = request
-            .parts
-            .iter()
-            .find(|(_, part)| !part.is_over && (part.heading.is_some() || !part.open.is_empty()));
-        if let Some(astray) = astray {
+        request.is_finished = true;
+        let mut somewhere = request.parts.iter().filter(|(_, part)| part.is_somewhere());
+        let may_stay = self.has_quorum;
+        if let Some(astray) = somewhere.find(|(number, _)| !may_stay || **number == 0) {
             return Err((
                 "requests",
                 format!("{event:?} leaves a part behind: {astray:?}"),
@@ -416,6 +388,10 @@ impl Witness {
                 "requests",
                 format!("{event:?} counts other than {} parts", request.ended),
             ));
+        }
+        // Parts left behind may speak of it later.
+        if !may_stay {
+            self.requests.remove(&event.request.0);
         }
         Ok(())
     }
@@ -476,7 +452,11 @@ impl Witness {
                 ));
             }
         }
-        if self.started != self.finished + self.requests.len() as u64 {
+        let in_flight = self
+            .requests
+            .values()
+            .filter(|request| !request.is_finished);
+        if self.started != self.finished + in_flight.count() as u64 {
             return Err((
                 "conservation",
                 format!(
