@@ -37,7 +37,7 @@ use crate::scenario::{ScenarioError, load};
 use appointment::Appointment;
 use calendar::{Calendar, Entry};
 use join::Joins;
-use route::Router;
+use route::{Destination, Router};
 use sampler::Sampler;
 use slab::{Call, Part, Request, Slab};
 use source::SourceState;
@@ -131,6 +131,10 @@ struct Arrow {
 #[derive(Clone, Debug)]
 pub struct Kernel {
     stop: Stop,
+    /// Nothing after this moment happens.
+    last_ns: u64,
+    /// The run ends with this many requests finished.
+    finished_max: u64,
     names: Vec<String>,
     priorities: Vec<u64>,
     calendar: Calendar,
@@ -183,6 +187,14 @@ impl Kernel {
         }
         let mut kernel = Self {
             stop: scenario.stop,
+            last_ns: match scenario.stop {
+                Stop::Duration(end) => end,
+                Stop::Requests(_) => u64::MAX,
+            },
+            finished_max: match scenario.stop {
+                Stop::Duration(_) => u64::MAX,
+                Stop::Requests(count) => count,
+            },
             priorities: scenario
                 .classes()
                 .iter()
@@ -263,30 +275,24 @@ impl Kernel {
         }
     }
 
-    fn is_over(&self) -> bool {
-        match self.stop {
-            Stop::Requests(count) => {
-                self.finished_count >= count || self.calendar.next_at_ns().is_none()
-            }
-            Stop::Duration(end) => self.calendar.next_at_ns().is_none_or(|at| at > end),
-        }
+    fn is_over(&mut self) -> bool {
+        let is_late = |at| at > self.last_ns;
+        self.finished_count >= self.finished_max || self.calendar.next_at_ns().is_none_or(is_late)
     }
 
     /// Takes the next appointment; `false` where the run is over or nothing is due by `until`.
-    #[inline]
+    #[inline(always)]
     fn step<S: Sink>(&mut self, until: TimeNs, sink: &mut S) -> Result<bool, KernelError> {
-        if self.is_over() {
-            if let Stop::Duration(end) = self.stop {
+        let next = self.calendar.next();
+        let at_ns = next.map_or(u64::MAX, |entry| entry.at_ns);
+        let is_over = at_ns > self.last_ns || self.finished_count >= self.finished_max;
+        let Some(Entry { what, .. }) = next.filter(|_| !is_over && at_ns <= until.0) else {
+            if let (true, Stop::Duration(end)) = (self.is_over(), self.stop) {
                 self.now = end;
             }
             return Ok(false);
-        }
-        if self.calendar.next_at_ns().is_none_or(|at| at > until.0) {
-            return Ok(false);
-        }
-        let Some(Entry { at_ns, what, .. }) = self.calendar.pop() else {
-            return Ok(false);
         };
+        self.calendar.take_next();
         if at_ns == self.now {
             self.same_instant += 1;
         } else {
@@ -295,8 +301,8 @@ impl Kernel {
             sink.clock(TimeNs(at_ns));
         }
         match Appointment::unpack(what) {
-            Appointment::Arrival(index) => self.arrival(index as usize, sink)?,
             Appointment::ServiceEnd(slot, turn) => self.service_end(slot, turn, sink)?,
+            Appointment::Arrival(index) => self.arrival(index as usize, sink)?,
             Appointment::ParkingEnd(slot, turn) => self.parking_end(slot, turn, sink)?,
             Appointment::TransitEnd(slot, turn) => self.transit_end(slot, turn, sink)?,
             Appointment::Token(station) => self.token(station, sink)?,
@@ -304,11 +310,14 @@ impl Kernel {
             Appointment::Fault(slot) => self.fault(slot, sink)?,
             Appointment::Autoscale(slot, purpose) => self.autoscale(slot, purpose, sink)?,
             Appointment::Hedge(group, turn) => self.hedge_due(group, turn, sink)?,
-            Appointment::ThinkingEnd(source, user) => self.begin(source as usize, user, sink)?,
+            Appointment::ThinkingEnd(source, user) => {
+                self.begin_again(source as usize, user, sink)?;
+            }
         }
         Ok(true)
     }
 
+    #[inline(always)]
     fn plan_arrival(&mut self, index: usize) -> Result<(), KernelError> {
         let Some(gap) = self.sources[index].gap_ns(self.now) else {
             self.open_sources -= 1;
@@ -329,7 +338,7 @@ impl Kernel {
         self.plan(gap, Appointment::ThinkingEnd(slot, user), component)
     }
 
-    #[inline]
+    #[inline(always)]
     fn plan(&mut self, after_ns: u64, what: Appointment, at: u16) -> Result<(), KernelError> {
         // The last value is the mark of a draw past the clock's range.
         match self
@@ -345,6 +354,7 @@ impl Kernel {
         }
     }
 
+    #[inline(always)]
     fn arrival<S: Sink>(&mut self, index: usize, sink: &mut S) -> Result<(), KernelError> {
         for _ in 0..self.sources[index].batch_size() {
             let user = self.sources[index].user();
@@ -353,8 +363,19 @@ impl Kernel {
         self.plan_arrival(index)
     }
 
+    /// A user is done thinking.
+    #[inline(never)]
+    fn begin_again<S: Sink>(
+        &mut self,
+        index: usize,
+        user: u32,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        self.begin(index, user, sink)
+    }
+
     /// One request of that user begins.
-    #[inline]
+    #[inline(always)]
     fn begin<S: Sink>(&mut self, index: usize, user: u32, sink: &mut S) -> Result<(), KernelError> {
         let source = &mut self.sources[index];
         let (class, component, to) = (source.class(), source.component, source.to);
@@ -382,7 +403,10 @@ impl Kernel {
             sink,
         );
         sink.begun(TimeNs(self.now));
-        self.go(part, component, to, sink)
+        match self.destination(part, to) {
+            Destination::Station(to) => self.forward_here(part, component, to, sink),
+            elsewhere => self.follow(part, component, elsewhere, sink),
+        }
     }
 
     #[cold]
@@ -413,7 +437,7 @@ impl Kernel {
     }
 
     /// An event about a part, with everything that follows from the part filled in.
-    #[inline]
+    #[inline(always)]
     fn event(&self, kind: EventKind, component: u16, part: u32) -> StageEvent {
         let part = self.parts.get(part);
         StageEvent {
@@ -425,7 +449,7 @@ impl Kernel {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn emit<S: Sink>(&mut self, mut event: StageEvent, sink: &mut S) {
         event.seq = self.event_count;
         self.event_count += 1;

@@ -45,7 +45,7 @@ impl Durations {
         self.counts.fill(0);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn record(&mut self, ns: u64) {
         self.count += 1;
         self.sum_ns += u128::from(ns);
@@ -178,7 +178,7 @@ impl Durations {
 }
 
 /// Octave and bucket of a value: values below `2^bits` have buckets of width 1.
-#[inline]
+#[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a place among at most 64 octaves"

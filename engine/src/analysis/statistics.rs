@@ -387,20 +387,20 @@ fn correlation(batches: &[Batch]) -> f64 {
 }
 
 impl Sink for Statistics {
-    #[inline]
+    #[inline(always)]
     fn clock(&mut self, now: TimeNs) {
         if now.0 >= self.next_mark_ns {
             self.roll(now.0);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn begun(&mut self, now: TimeNs) {
         self.requests.started += 1;
         self.in_system.rise(now.0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn finished(&mut self, now: TimeNs, class: ClassId, outcome: Outcome, sojourn_ns: u64) {
         self.in_system.fall(now.0);
         match outcome {
@@ -423,7 +423,7 @@ impl Sink for Statistics {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn part_finished(
         &mut self,
         _now: TimeNs,
@@ -436,14 +436,14 @@ impl Sink for Statistics {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn arrived(&mut self, now: TimeNs, station: ComponentId) {
         let (batch, levels) = self.station(station);
         batch.arrivals += 1;
         levels.waiting.rise(now.0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn started(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {
         let (batch, levels) = self.station(station);
         batch.waiting.record(waiting_ns);
@@ -451,7 +451,7 @@ impl Sink for Statistics {
         levels.in_service.rise(now.0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn ended(
         &mut self,
         now: TimeNs,
@@ -468,7 +468,7 @@ impl Sink for Statistics {
         levels.in_service.fall(now.0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {
         let (batch, levels) = self.station(station);
         batch.completed += 1;
@@ -477,7 +477,7 @@ impl Sink for Statistics {
         levels.waiting.fall(now.0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {
         let (batch, levels) = self.station(station);
         if outcome == Outcome::Rejected {

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: completion, failure, refusal, abandonment. Does not belong here: how they began (flow).
 
+use super::route::Destination;
 use super::slab::{NONE, Part, Request};
 use super::{Kernel, KernelError, Sink};
 use crate::model::event::{EventKind, Outcome, StageEvent};
@@ -16,7 +17,19 @@ const REPLY_TRY_AGAIN: u64 = 451;
 
 impl Kernel {
     /// The visit is over, and with it the calls that waited for it.
+    #[inline(never)]
     pub(super) fn complete<S: Sink>(
+        &mut self,
+        slot: u32,
+        went_well: bool,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        self.complete_here(slot, went_well, sink)
+    }
+
+    /// The same, laid into its caller: for the steps that every visit takes.
+    #[inline(always)]
+    pub(super) fn complete_here<S: Sink>(
         &mut self,
         slot: u32,
         went_well: bool,
@@ -66,29 +79,34 @@ impl Kernel {
             );
         }
         let station = &self.stations[usize::from(at)];
-        let (next, on_failure) = (station.next, station.on_failure);
+        let mut rule = station.on_failure;
         if went_well {
+            rule = station.next;
             let part = self.parts.get_mut(slot);
             part.ladder = NONE;
             part.ladder_step = 0;
-            self.go(slot, at, next, sink)?;
-        } else {
-            self.go(slot, at, on_failure, sink)?;
+        }
+        match self.destination(slot, rule) {
+            Destination::Done => self.finish_part_here(slot, at, Outcome::Ok, sink)?,
+            Destination::Station(to) => self.forward_here(slot, at, to, sink)?,
+            elsewhere => self.follow(slot, at, elsewhere, sink)?,
         }
         self.fill_freed(sink)
     }
 
     /// Servers set free in this step take up new work, in the order they were freed.
+    #[inline(always)]
     pub(super) fn fill_freed<S: Sink>(&mut self, sink: &mut S) -> Result<(), KernelError> {
         let mut index = 0;
         while let Some(station) = self.freed.get(index).copied() {
             index += 1;
-            self.fill(station, sink)?;
+            self.fill_here(station, sink)?;
         }
         self.freed.clear();
         Ok(())
     }
 
+    #[inline(always)]
     fn end_service<S: Sink>(&mut self, slot: u32, at: u16, went_well: bool, sink: &mut S) {
         let now = self.now;
         let outcome = if went_well {
@@ -130,6 +148,7 @@ impl Kernel {
     }
 
     /// Takes up the visit that called this one; `false` where there is none.
+    #[inline(always)]
     pub(super) fn return_to_caller(&mut self, slot: u32) -> bool {
         let caller = self.parts.get(slot).caller;
         if caller == NONE {
@@ -147,6 +166,7 @@ impl Kernel {
     }
 
     /// Full: refused at the door.
+    #[inline(never)]
     pub(super) fn refuse<S: Sink>(
         &mut self,
         slot: u32,
@@ -169,6 +189,7 @@ impl Kernel {
     }
 
     /// Patience is over, unless the part has moved on meanwhile.
+    #[inline(never)]
     pub(super) fn patience_end<S: Sink>(
         &mut self,
         slot: u32,
@@ -197,6 +218,7 @@ impl Kernel {
     }
 
     /// A called visit that comes to nothing fails its caller; any other takes its rule or ends here.
+    #[inline(never)]
     fn give_up<S: Sink>(
         &mut self,
         slot: u32,
@@ -215,7 +237,20 @@ impl Kernel {
     }
 
     /// The part is at its end; the request too, where it was the last one.
+    #[inline(never)]
     pub(super) fn finish_part<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        outcome: Outcome,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        self.finish_part_here(slot, at, outcome, sink)
+    }
+
+    /// The same, laid into its caller: for the steps that every visit takes.
+    #[inline(always)]
+    pub(super) fn finish_part_here<S: Sink>(
         &mut self,
         slot: u32,
         at: u16,

@@ -13,6 +13,7 @@ use crate::scenario::valid::{Role, RuleId};
 
 impl Kernel {
     /// Follows a rule from a component.
+    #[inline(never)]
     pub(super) fn go<S: Sink>(
         &mut self,
         slot: u32,
@@ -20,6 +21,13 @@ impl Kernel {
         rule: RuleId,
         sink: &mut S,
     ) -> Result<(), KernelError> {
+        let destination = self.destination(slot, rule);
+        self.follow(slot, from, destination, sink)
+    }
+
+    /// Where a rule leads this part.
+    #[inline(always)]
+    pub(super) fn destination(&mut self, slot: u32, rule: RuleId) -> Destination {
         let part = self.parts.get(slot);
         let request = self.requests.get(part.request);
         let asker = Asker {
@@ -27,7 +35,19 @@ impl Kernel {
             user: request.user,
             request: request.id,
         };
-        match self.router.resolve(rule, asker, &self.stations) {
+        self.router.resolve(rule, asker, &self.stations)
+    }
+
+    /// Goes there.
+    #[inline(never)]
+    pub(super) fn follow<S: Sink>(
+        &mut self,
+        slot: u32,
+        from: u16,
+        destination: Destination,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        match destination {
             Destination::Done => self.finish_part(slot, from, Outcome::Ok, sink),
             Destination::Failed => self.finish_part(slot, from, Outcome::Failed, sink),
             Destination::Station(to) => self.forward(slot, from, to, sink),
@@ -49,7 +69,7 @@ impl Kernel {
                         self.emit(
                             StageEvent {
                                 peer,
-                                value: u64::from(asker.user),
+                                value: u64::from(self.user_of(slot)),
                                 ..stuck
                             },
                             sink,
@@ -68,7 +88,12 @@ impl Kernel {
         }
     }
 
+    fn user_of(&self, slot: u32) -> u32 {
+        self.requests.get(self.parts.get(slot).request).user
+    }
+
     /// Each copy is a part of its own; the one that was copied is no more.
+    #[inline(never)]
     fn copy<S: Sink>(
         &mut self,
         slot: u32,
@@ -101,7 +126,20 @@ impl Kernel {
     }
 
     /// Leaves one component for another, at once or over an arrow that takes time.
+    #[inline(never)]
     pub(super) fn forward<S: Sink>(
+        &mut self,
+        slot: u32,
+        from: u16,
+        to: u16,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        self.forward_here(slot, from, to, sink)
+    }
+
+    /// The same, laid into its caller: for the steps that every visit takes.
+    #[inline(always)]
+    pub(super) fn forward_here<S: Sink>(
         &mut self,
         slot: u32,
         from: u16,
@@ -133,10 +171,11 @@ impl Kernel {
             part.is_under_way = true;
             return self.plan(transit_ns, Appointment::TransitEnd(slot, turn), to);
         }
-        self.arrive(slot, sink)
+        self.arrive_here(slot, sink)
     }
 
     /// Its way is over, unless it was called back meanwhile.
+    #[inline(never)]
     pub(super) fn transit_end<S: Sink>(
         &mut self,
         slot: u32,
@@ -152,7 +191,18 @@ impl Kernel {
     }
 
     /// Enters the component it was sent to.
+    #[inline(never)]
     pub(super) fn arrive<S: Sink>(&mut self, slot: u32, sink: &mut S) -> Result<(), KernelError> {
+        self.arrive_here(slot, sink)
+    }
+
+    /// The same, laid into its caller: for the steps that every visit takes.
+    #[inline(always)]
+    pub(super) fn arrive_here<S: Sink>(
+        &mut self,
+        slot: u32,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
         let now = self.now;
         let part = self.parts.get_mut(slot);
         let at = part.at;
@@ -185,6 +235,7 @@ impl Kernel {
     }
 
     /// Opens the visit.
+    #[inline(always)]
     fn enter<S: Sink>(&mut self, kind: EventKind, slot: u32, at: u16, sink: &mut S) {
         let part = self.parts.get(slot);
         let value = match kind {
@@ -205,6 +256,7 @@ impl Kernel {
         sink.arrived(TimeNs(self.now), ComponentId(at));
     }
 
+    #[inline(always)]
     fn arrive_to_be_served<S: Sink>(
         &mut self,
         slot: u32,
@@ -218,11 +270,12 @@ impl Kernel {
         }
         station.present += 1;
         if station.waiting == 0 && station.busy < station.servers && self.has_token(at)? {
-            return self.start(slot, at, sink);
+            return self.start_here(slot, at, sink);
         }
         self.wait(slot, at)
     }
 
+    #[inline(never)]
     fn arrive_to_be_pulled<S: Sink>(
         &mut self,
         slot: u32,
@@ -262,6 +315,7 @@ impl Kernel {
     }
 
     /// Joins the line; patience starts to run.
+    #[inline]
     fn wait(&mut self, slot: u32, at: u16) -> Result<(), KernelError> {
         let station = &mut self.stations[usize::from(at)];
         station.enqueue(&mut self.parts, slot);
@@ -274,6 +328,7 @@ impl Kernel {
     }
 
     /// The turn of its visit, given out now where it has none yet.
+    #[inline]
     pub(super) fn turn_of(&mut self, slot: u32) -> u32 {
         let turn = self.parts.get(slot).turn;
         if turn != 0 {
@@ -285,6 +340,7 @@ impl Kernel {
     }
 
     /// True where the station may start one more now; else a wake-up is in the calendar.
+    #[inline(always)]
     fn has_token(&mut self, at: u16) -> Result<bool, KernelError> {
         let now = self.now;
         let Some(bucket) = &mut self.stations[usize::from(at)].bucket else {
@@ -301,6 +357,7 @@ impl Kernel {
         Ok(false)
     }
 
+    #[inline(never)]
     pub(super) fn token<S: Sink>(&mut self, station: u32, sink: &mut S) -> Result<(), KernelError> {
         let at = u16::try_from(station).unwrap_or(NOWHERE);
         if let Some(bucket) = &mut self.stations[usize::from(at)].bucket {
@@ -310,7 +367,14 @@ impl Kernel {
     }
 
     /// Begins service; the part is in no line.
+    #[inline(never)]
     fn start<S: Sink>(&mut self, slot: u32, at: u16, sink: &mut S) -> Result<(), KernelError> {
+        self.start_here(slot, at, sink)
+    }
+
+    /// The same, laid into its caller: for the steps that every visit takes.
+    #[inline(always)]
+    fn start_here<S: Sink>(&mut self, slot: u32, at: u16, sink: &mut S) -> Result<(), KernelError> {
         let now = self.now;
         let station = &mut self.stations[usize::from(at)];
         station.busy += 1;
@@ -335,7 +399,14 @@ impl Kernel {
     }
 
     /// Gives free servers to those who wait: first its own line, then the queues it pulls from.
+    #[inline(never)]
     pub(super) fn fill<S: Sink>(&mut self, at: u16, sink: &mut S) -> Result<(), KernelError> {
+        self.fill_here(at, sink)
+    }
+
+    /// The same, laid into its caller: for the steps that every visit takes.
+    #[inline(always)]
+    pub(super) fn fill_here<S: Sink>(&mut self, at: u16, sink: &mut S) -> Result<(), KernelError> {
         loop {
             let station = &self.stations[usize::from(at)];
             if station.busy >= station.servers {
@@ -346,7 +417,7 @@ impl Kernel {
                     return Ok(());
                 }
                 self.stations[usize::from(at)].dequeue(&mut self.parts, slot);
-                self.start(slot, at, sink)?;
+                self.start_here(slot, at, sink)?;
             } else if let Some((queue, slot)) = self.oldest_job(at) {
                 if station.present >= station.capacity || !self.has_token(at)? {
                     return Ok(());
@@ -359,6 +430,7 @@ impl Kernel {
     }
 
     /// The job that has waited longest in the queues of a worker; ties by the queues' order.
+    #[inline]
     fn oldest_job(&self, worker: u16) -> Option<(u16, u32)> {
         let queues = &self.stations[usize::from(worker)].queues;
         let heads = queues.iter().filter_map(|queue| {
@@ -370,6 +442,7 @@ impl Kernel {
         heads.min_by_key(|(_, slot)| self.parts.get(*slot).arrived_ns)
     }
 
+    #[inline(never)]
     fn pick_up<S: Sink>(
         &mut self,
         slot: u32,
@@ -405,6 +478,7 @@ impl Kernel {
     }
 
     /// Its own service is over: calls another station, or is done. Outdated where it was cut short.
+    #[inline(always)]
     pub(super) fn service_end<S: Sink>(
         &mut self,
         slot: u32,
@@ -417,7 +491,7 @@ impl Kernel {
         }
         let at = part.at;
         let Some(rule) = self.stations[usize::from(at)].calls else {
-            return self.complete(slot, true, sink);
+            return self.complete_here(slot, true, sink);
         };
         let Part {
             arrived_ns,

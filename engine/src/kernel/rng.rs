@@ -98,9 +98,22 @@ impl Stream {
     #[inline]
     pub fn exponential(&mut self) -> f64 {
         let tables = &*ZIGGURAT;
+        let bits = self.next_u64();
+        // The low 8 bits choose the layer, the high 53 the place: no bit serves twice.
+        let layer = usize::from(bits.to_le_bytes()[0]);
+        let x = unit(bits) * tables.x[layer];
+        if x < tables.x[layer + 1] {
+            return x;
+        }
+        self.exponential_at_the_edge(bits, tables)
+    }
+
+    /// What one draw in eighty or so needs.
+    #[cold]
+    #[inline(never)]
+    fn exponential_at_the_edge(&mut self, bits: u64, tables: &Ziggurat) -> f64 {
+        let mut bits = bits;
         loop {
-            let bits = self.next_u64();
-            // The low 8 bits choose the layer, the high 53 the place: no bit serves twice.
             let layer = usize::from(bits.to_le_bytes()[0]);
             let x = unit(bits) * tables.x[layer];
             if x < tables.x[layer + 1] {
@@ -114,6 +127,7 @@ impl Stream {
             if height < libm::exp(-x) {
                 return x;
             }
+            bits = self.next_u64();
         }
     }
 
@@ -148,9 +162,13 @@ const fn mix(value: u64) -> u64 {
 }
 
 #[inline]
-#[expect(clippy::cast_precision_loss, reason = "53 bits fit a float exactly")]
+#[expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "53 bits fit a float exactly, and a signed number converts in one instruction"
+)]
 fn unit(bits: u64) -> f64 {
-    (bits >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
+    (bits >> 11) as i64 as f64 * (1.0 / 9_007_199_254_740_992.0)
 }
 
 #[cfg(test)]

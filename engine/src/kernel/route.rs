@@ -101,6 +101,21 @@ impl Router {
         asker: Asker,
         stations: &[StationState],
     ) -> Destination {
+        // Most rules are one of these two.
+        match &self.rules[rule.index()].rule {
+            Rule::Done => Destination::Done,
+            Rule::Station(station) => Destination::Station(station.0),
+            _ => self.resolve_other(rule, asker, stations),
+        }
+    }
+
+    #[inline(never)]
+    fn resolve_other(
+        &mut self,
+        rule: RuleId,
+        asker: Asker,
+        stations: &[StationState],
+    ) -> Destination {
         let mut id = rule;
         loop {
             let state = &mut self.rules[id.index()];

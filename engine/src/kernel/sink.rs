@@ -61,27 +61,27 @@ impl Sink for () {}
 
 /// Two watchers, the first before the second.
 impl<A: Sink, B: Sink> Sink for (A, B) {
-    #[inline]
+    #[inline(always)]
     fn clock(&mut self, now: TimeNs) {
         self.0.clock(now);
         self.1.clock(now);
     }
-    #[inline]
+    #[inline(always)]
     fn event(&mut self, event: &StageEvent) {
         self.0.event(event);
         self.1.event(event);
     }
-    #[inline]
+    #[inline(always)]
     fn begun(&mut self, now: TimeNs) {
         self.0.begun(now);
         self.1.begun(now);
     }
-    #[inline]
+    #[inline(always)]
     fn finished(&mut self, now: TimeNs, class: ClassId, outcome: Outcome, sojourn_ns: u64) {
         self.0.finished(now, class, outcome, sojourn_ns);
         self.1.finished(now, class, outcome, sojourn_ns);
     }
-    #[inline]
+    #[inline(always)]
     fn part_finished(
         &mut self,
         now: TimeNs,
@@ -92,17 +92,17 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         self.0.part_finished(now, path, outcome, sojourn_ns);
         self.1.part_finished(now, path, outcome, sojourn_ns);
     }
-    #[inline]
+    #[inline(always)]
     fn arrived(&mut self, now: TimeNs, station: ComponentId) {
         self.0.arrived(now, station);
         self.1.arrived(now, station);
     }
-    #[inline]
+    #[inline(always)]
     fn started(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {
         self.0.started(now, station, waiting_ns);
         self.1.started(now, station, waiting_ns);
     }
-    #[inline]
+    #[inline(always)]
     fn ended(
         &mut self,
         now: TimeNs,
@@ -116,12 +116,12 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         self.1
             .ended(now, station, waiting_ns, service_ns, went_well);
     }
-    #[inline]
+    #[inline(always)]
     fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {
         self.0.picked_up(now, station, waiting_ns);
         self.1.picked_up(now, station, waiting_ns);
     }
-    #[inline]
+    #[inline(always)]
     fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {
         self.0.gave_up(now, station, outcome);
         self.1.gave_up(now, station, outcome);

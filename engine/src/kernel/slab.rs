@@ -67,6 +67,7 @@ pub(super) const NOWHERE: u16 = u16::MAX;
 
 impl Part {
     /// A fresh part of that request.
+    #[inline]
     pub(super) const fn new(request: u32, class: u16, number: u16) -> Self {
         Self {
             request,

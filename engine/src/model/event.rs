@@ -78,6 +78,7 @@ macro_rules! closed_set {
 
             /// The code stored in a reel; never reused, never changed.
             #[must_use]
+            #[inline]
             pub const fn code(self) -> u8 {
                 self as u8
             }
@@ -253,6 +254,7 @@ const _: () = assert!(
 impl StageEvent {
     /// An event with only the fields that every kind has; set the others as needed.
     #[must_use]
+    #[inline]
     pub const fn new(t_ns: TimeNs, kind: EventKind, component: ComponentId) -> Self {
         Self {
             t_ns,
@@ -274,6 +276,7 @@ impl StageEvent {
     /// `t_ns`, `seq`, `request`, `value`, `detail | component << 32 | peer << 48`,
     /// `class | attempt << 16 | part << 32 | kind << 48 | outcome << 56`.
     #[must_use]
+    #[inline]
     pub fn words(&self) -> [u64; 6] {
         let places = u64::from(self.detail.0)
             | u64::from(self.component.0) << 32

@@ -33,7 +33,7 @@ impl RunHash {
     /// a' = mum(a ^ x, b ^ y) ^ z, b' = rotl(b, 29) + ((a + y) ^ z) (all mod 2^64).
     ///
     /// One wide product an event: the kernel hashes seven events for every request of the simplest model.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, event: &StageEvent) {
         let w = event.words();
         let x = w[0] ^ w[1].wrapping_mul(KEYS[0]);
@@ -67,7 +67,7 @@ mod tests {
     use crate::model::event::{EventKind, Outcome, StageEvent};
     use crate::model::id::{ClassId, ComponentId, DetailId, PartId, RequestId};
     use crate::model::time::TimeNs;
-    use std::collections::HashSet;
+    use std::collections::BTreeSet;
 
     fn hash_of(events: &[StageEvent]) -> RunHash {
         let mut hash = RunHash::default();
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn neither_lane_repeats_itself_over_like_events() {
         // Counters that run beside each other are what a run is made of.
-        let mut seen = [HashSet::new(), HashSet::new()];
+        let mut seen = [BTreeSet::new(), BTreeSet::new()];
         let mut hash = RunHash::default();
         for step in 0..200_000_u64 {
             hash.add(&StageEvent {

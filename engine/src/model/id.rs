@@ -25,6 +25,7 @@ impl ComponentId {
 
     /// Position in the topology's list.
     #[must_use]
+    #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -51,6 +52,7 @@ pub struct ClassId(pub u16);
 impl ClassId {
     /// Position in the topology's list.
     #[must_use]
+    #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -69,6 +71,7 @@ pub struct PathId(pub u16);
 impl PathId {
     /// Position in the topology's list.
     #[must_use]
+    #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
