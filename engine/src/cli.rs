@@ -21,6 +21,7 @@ mod replay;
 mod request;
 mod requests;
 mod scenario_file;
+mod schema;
 mod simulate;
 mod simulate_out;
 mod state;
@@ -49,6 +50,8 @@ struct Cli {
 enum Verb {
     /// Validate a scenario file.
     Check(check::Args),
+    /// Print the JSON Schema of scenario files.
+    Schema(schema::Args),
     /// Run a model.
     Simulate(simulate::Args),
     /// Play a reel in the terminal.
@@ -80,6 +83,7 @@ enum Verb {
 fn dispatch(verb: &Verb, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     match verb {
         Verb::Check(args) => check::run(args, console),
+        Verb::Schema(args) => schema::run(args, console),
         Verb::Simulate(args) => simulate::run(args, console),
         Verb::Replay(args) => replay::run(args, console),
         Verb::Info(args) => info::run(args, console),

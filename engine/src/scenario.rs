@@ -20,6 +20,7 @@ mod path;
 mod problem;
 mod raw;
 pub(crate) mod rule;
+mod schema;
 mod setting;
 mod shape;
 mod slo;
@@ -31,6 +32,7 @@ pub mod valid;
 
 pub use files::ReadFile;
 pub use problem::{Problem, ScenarioError};
+pub use schema::SCHEMA_JSON;
 pub use valid::Scenario;
 
 /// A scenario and what its files said.

@@ -142,6 +142,8 @@ impl<'a> Fields<'a> {
 
     /// Complains about every key that was not taken.
     pub(super) fn finish(self, problems: &mut Problems<'_>) {
+        #[cfg(test)]
+        problems.asked.push((self.place, self.known.clone()));
         for (entry, taken) in self.entries.iter().zip(&self.taken) {
             if !taken {
                 if problems.is_full() {

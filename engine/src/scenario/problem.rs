@@ -89,6 +89,9 @@ pub(super) struct Problems<'a> {
     overrides: &'a [String],
     found: Vec<(Place, String, String)>,
     more: usize,
+    /// Keys that were asked for, table by table.
+    #[cfg(test)]
+    pub(super) asked: Vec<(Place, Vec<&'static str>)>,
 }
 
 impl<'a> Problems<'a> {
@@ -98,6 +101,8 @@ impl<'a> Problems<'a> {
             overrides,
             found: Vec::new(),
             more: 0,
+            #[cfg(test)]
+            asked: Vec::new(),
         }
     }
 

@@ -8,6 +8,8 @@ mod import;
 mod joins;
 mod kernel;
 mod language;
+mod language_cli;
+mod language_fuzz;
 mod recordings;
 mod reel;
 mod reel_hostile;
