@@ -178,7 +178,7 @@ pub(super) fn shares(scenario: &Scenario, choice: &Choice, among: &[ComponentId]
                 })
                 .collect()
         }
-        Choice::LeastConnections | Choice::PowerOfTwo { .. } => {
+        Choice::LeastConnections | Choice::LeastWorkLeft | Choice::PowerOfTwo { .. } => {
             let speeds: Vec<f64> = among
                 .iter()
                 .filter_map(|id| scenario.station(*id))

@@ -34,6 +34,7 @@ impl Kernel {
             class: part.class,
             user: request.user,
             request: request.id,
+            now_ns: self.now,
         };
         self.router.resolve(rule, asker, &self.stations)
     }
@@ -269,6 +270,13 @@ impl Kernel {
             return self.refuse(slot, at, sink);
         }
         station.present += 1;
+        if station.knows_work {
+            let part = self.parts.get_mut(slot);
+            part.delay_ns =
+                station.service[usize::from(part.class)].draw_ns(&mut station.service_stream);
+            let begins_ns = station.work_until_ns.max(self.now);
+            station.work_until_ns = begins_ns.saturating_add(part.delay_ns);
+        }
         if station.waiting == 0 && station.busy < station.servers && self.has_token(at)? {
             return self.start_here(slot, at, sink);
         }
@@ -384,8 +392,11 @@ impl Kernel {
         let part = self.parts.get_mut(slot);
         part.started_ns = now;
         let (waiting_ns, turn) = (now - part.arrived_ns, part.turn);
-        let mut service_ns =
-            station.service[usize::from(part.class)].draw_ns(&mut station.service_stream);
+        let mut service_ns = if station.knows_work {
+            part.delay_ns
+        } else {
+            station.service[usize::from(part.class)].draw_ns(&mut station.service_stream)
+        };
         if let Some(factor) = station.slowness {
             service_ns = longer(service_ns, factor);
         }

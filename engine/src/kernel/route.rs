@@ -53,6 +53,7 @@ pub(super) struct Asker {
     pub(super) class: u16,
     pub(super) user: u32,
     pub(super) request: u64,
+    pub(super) now_ns: u64,
 }
 
 impl Router {
@@ -156,7 +157,11 @@ impl Router {
             return Destination::Failed;
         };
         let count = u32::try_from(among.len()).unwrap_or(u32::MAX);
-        let present = |index: usize| stations[among[index].index()].present;
+        let present = |index: usize| u64::from(stations[among[index].index()].present);
+        let work = |index: usize| {
+            let done_ns = stations[among[index].index()].work_until_ns;
+            done_ns.saturating_sub(asker.now_ns)
+        };
         let is_up = |index: usize| !stations[among[index].index()].is_down;
         let mut is_new = false;
         let index = match choice {
@@ -164,6 +169,7 @@ impl Router {
             Choice::Random => stream.below(count) as usize,
             Choice::Weighted(shares) => pick(shares, stream),
             Choice::LeastConnections => fewest(0..among.len(), present, stream),
+            Choice::LeastWorkLeft => fewest(0..among.len(), work, stream),
             Choice::PowerOfTwo { d, replace } => {
                 self.drawn.clear();
                 while self.drawn.len() < *d as usize {
@@ -300,10 +306,10 @@ fn take_turn_of_up(turn: &mut usize, count: usize, is_up: impl Fn(usize) -> bool
 /// drawn twice counts twice.
 fn fewest(
     candidates: impl Iterator<Item = usize>,
-    present: impl Fn(usize) -> u32,
+    present: impl Fn(usize) -> u64,
     stream: &mut Stream,
 ) -> usize {
-    let (mut best, mut least, mut ties) = (0, u32::MAX, 0);
+    let (mut best, mut least, mut ties) = (0, u64::MAX, 0);
     for candidate in candidates {
         let count = present(candidate);
         if count < least {

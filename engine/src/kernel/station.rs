@@ -7,7 +7,7 @@ use super::rng::Stream;
 use super::sampler::Sampler;
 use super::slab::{NONE, Part, Slab};
 use crate::model::topology::{Channel, ComponentKind};
-use crate::scenario::valid::{RateLimit, Role, RuleId, Scenario};
+use crate::scenario::valid::{Choice, RateLimit, Role, Rule, RuleId, Scenario};
 
 /// One station at work. Sources have one too, unused, so that component numbers are positions.
 #[derive(Clone, Debug)]
@@ -15,6 +15,10 @@ pub(super) struct StationState {
     pub(super) role: Role,
     pub(super) kind: ComponentKind,
     pub(super) present: u32,
+    /// Services are drawn on arrival, so that its unfinished work is known.
+    pub(super) knows_work: bool,
+    /// When all work here is done, if nobody comes.
+    pub(super) work_until_ns: u64,
     pub(super) busy: u32,
     pub(super) waiting: u32,
     first: u32,
@@ -110,6 +114,8 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
                 role: Role::Park,
                 kind: component.kind,
                 present: 0,
+                knows_work: false,
+                work_until_ns: 0,
                 busy: 0,
                 waiting: 0,
                 first: NONE,
@@ -144,6 +150,17 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
             }
         })
         .collect();
+    for rule in &scenario.rules {
+        if let Rule::Choose {
+            choice: Choice::LeastWorkLeft,
+            among,
+        } = rule
+        {
+            for id in among {
+                states[id.index()].knows_work = true;
+            }
+        }
+    }
     for station in &scenario.stations {
         let id = station.component;
         let name = &scenario.component(id).id;

@@ -16,6 +16,7 @@ const CHOICES: &[&str] = &[
     "random",
     "weighted",
     "least-connections",
+    "least-work-left",
     "power-of-two",
     "sticky",
     "hash",
@@ -113,6 +114,7 @@ impl Rules<'_> {
             "random" => Choice::Random,
             "hash" => Choice::Hash,
             "least-connections" => Choice::LeastConnections,
+            "least-work-left" => Choice::LeastWorkLeft,
             "weighted" => {
                 let node = fields.need("weights", problems)?;
                 let weights = fields::numbers(node, "weights", Bound::NotNegative, problems)?;

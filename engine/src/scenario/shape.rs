@@ -5,7 +5,7 @@
 use super::problem::{Place, Problems};
 use super::raw::Node;
 use super::trap;
-use super::valid::{FaultKind, Fork, Hedge, Role, Rule, RuleId, Scenario, Station};
+use super::valid::{Choice, FaultKind, Fork, Hedge, Role, Rule, RuleId, Scenario, Station};
 use crate::model::id::ComponentId;
 use crate::model::topology::{Edge, EdgeKind};
 
@@ -70,6 +70,7 @@ pub(super) fn check(scenario: &Scenario, nodes: &[&Node], problems: &mut Problem
             );
         }
     }
+    check_work(scenario, nodes, problems);
     let not_after_trouble = scenario
         .sources
         .iter()
@@ -172,6 +173,48 @@ fn check_calls(scenario: &Scenario, station: &Station, place: Place, problems: &
             }
             if !done[callee.index()] {
                 open.push((callee, false));
+            }
+        }
+    }
+}
+
+/// Unfinished work is known where nothing but one server changes it.
+fn check_work(scenario: &Scenario, nodes: &[&Node], problems: &mut Problems<'_>) {
+    let is_cut = |rule: &Rule| matches!(rule, Rule::Hedge(_));
+    let hedges = scenario.rules.iter().any(is_cut);
+    for rule in &scenario.rules {
+        let Rule::Choose {
+            choice: Choice::LeastWorkLeft,
+            among,
+        } = rule
+        else {
+            continue;
+        };
+        for id in among {
+            let is_plain = scenario.station(*id).is_some_and(|station| {
+                station.role == Role::Serve
+                    && station.servers == Some(1)
+                    && station.capacity.is_none()
+                    && station.patience.is_none()
+                    && station.rate_limit.is_none()
+                    && station.calls.is_none()
+                    && station.autoscale.is_none()
+                    && scenario
+                        .stations
+                        .iter()
+                        .all(|queue| !queue.workers.contains(id))
+                    && scenario.faults.iter().all(|fault| fault.target != *id)
+            });
+            if hedges || !is_plain {
+                problems.add_with_hint(
+                    station_place(scenario, nodes, *id),
+                    format!(
+                        "the work left at `{}` is not known",
+                        scenario.component(*id).id
+                    ),
+                    "choose by least-work-left among stations with one server and no capacity, patience, rate limit, calls, autoscaler, queue or faults, without hedges; or by least-connections",
+                );
+                return;
             }
         }
     }

@@ -251,6 +251,8 @@ pub enum Choice {
     Weighted(Vec<f64>),
     /// Fewest present, ties at random.
     LeastConnections,
+    /// Least time until all work there would be done, ties at random.
+    LeastWorkLeft,
     /// Fewest present among `d` drawn, ties at random.
     PowerOfTwo {
         /// Stations drawn.

@@ -193,6 +193,15 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     ),
     (
         "next = \"done\"",
+        "capacity = 2\nnext = { choose = \"least-work-left\", among = [\"server\"] }",
+        "18:1",
+        &[
+            "the work left at `server` is not known",
+            "least-connections",
+        ],
+    ),
+    (
+        "next = \"done\"",
         "calls = { copy = [\"server\"] }",
         "18:1",
         &["calls by the rule `copy`", "no one answer"],

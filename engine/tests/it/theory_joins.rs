@@ -143,3 +143,18 @@ fn split_merge_is_mg1_with_the_longer_of_two() {
         ],
     );
 }
+
+#[test]
+fn least_work_left_is_one_line_before_all_servers() {
+    // Sample paths are those of M/M/4: Erlang C for offered load 3.2.
+    let names = ["a", "b", "c", "d"];
+    let to = format!("{{ choose = \"least-work-left\", among = {names:?} }}");
+    check(
+        &scenario(60_000, 3.2, &to, &stations(&names, ONE_SECOND)),
+        &[
+            ("system.sojourn_s.mean", 1.745_540_59, 0.045),
+            ("system.sojourn_s.p95", 4.738_019_496, 0.05),
+            ("stations.a.utilization", 0.8, 0.02),
+        ],
+    );
+}
