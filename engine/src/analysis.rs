@@ -8,18 +8,22 @@ mod batch;
 mod calls;
 mod histogram;
 mod interval;
+mod observe;
 mod replicate;
+mod runs;
 mod statistics;
 mod theory;
 mod traffic;
+mod walk;
 mod warmup;
 mod warnings;
 
 pub use answer::{
-    Answer, FlowAnswer, Requests, SloVerdict, Spread, StationAnswer, SystemAnswer, Value,
+    Answer, AtAnswer, FlowAnswer, Requests, SloVerdict, Spread, StationAnswer, SystemAnswer, Value,
 };
 pub use interval::{mean_interval, student_t_quantile};
 pub use replicate::{Timing, replicate, simulate};
+pub use runs::Runs;
 pub use statistics::{Figures, Statistics};
 pub use theory::{Exact, ExactTimes};
 pub use traffic::{Overload, find_overload};

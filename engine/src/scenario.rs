@@ -16,6 +16,7 @@ mod files;
 mod graph;
 mod header;
 mod names;
+mod observe;
 mod path;
 mod problem;
 mod raw;

@@ -4,9 +4,11 @@
 
 use super::batch::{Batch, FlowBatch, StationBatch};
 use super::histogram::Durations;
-use super::interval::{Estimate, ratio, replicated};
-use super::statistics::Figures;
+use super::interval::Estimate;
+use super::runs::Runs;
+use super::statistics::StationCounts;
 use super::theory::{self, Exact};
+use super::walk::Walk;
 use super::warnings;
 use crate::model::time::seconds_from_ns;
 use crate::scenario::valid::{Role, Scenario, Slo};
@@ -111,6 +113,27 @@ pub struct StationAnswer {
     pub p_abandon: Option<Value>,
 }
 
+/// Requests at one moment, over all runs; a run that ended before it does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct AtAnswer {
+    /// The moment.
+    pub t_s: f64,
+    /// Runs that lived to see it.
+    pub runs: u64,
+    /// Mean of requests begun and not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_system: Option<Value>,
+    /// Share of runs with none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p_empty: Option<Value>,
+    /// Mean of requests begun so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<Value>,
+    /// Variance of requests begun and not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variance: Option<Value>,
+}
+
 /// A promise and whether it is kept; one without a value is not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SloVerdict {
@@ -146,49 +169,34 @@ pub struct Answer {
     pub paths: BTreeMap<String, FlowAnswer>,
     pub classes: BTreeMap<String, FlowAnswer>,
     pub stations: BTreeMap<String, StationAnswer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<AtAnswer>,
     pub slos: Vec<SloVerdict>,
     pub analytic: BTreeMap<String, Exact>,
     pub warnings: Vec<String>,
 }
 
-impl Answer {
-    /// The answer of these runs, which are replications of one scenario; at least one. Wall times are 0.
-    #[must_use]
-    pub fn new(scenario: &Scenario, seed: u64, runs: &[Figures]) -> Self {
-        let stations = scenario
-            .stations
-            .iter()
-            .map(|station| {
-                let index = station.component.index();
-                let servers = station.servers.filter(|_| station.role == Role::Serve);
-                let id = scenario.component(station.component).id.clone();
-                let mut answer = station_answer(runs, index, station.role, servers);
-                if station.autoscale.is_some() {
-                    scale(runs, index, &mut answer);
-                }
-                (id, answer)
-            })
-            .collect();
+/// Everything that is estimated, in the order of the walk.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) system: SystemAnswer,
+    pub(super) paths: BTreeMap<String, FlowAnswer>,
+    pub(super) classes: BTreeMap<String, FlowAnswer>,
+    pub(super) stations: BTreeMap<String, StationAnswer>,
+}
+
+impl Parts {
+    /// Goes through every figure once, in the same order for every run of a scenario: which figures
+    /// there are may depend on the scenario, never on what a run measured. To leave one out for what
+    /// was measured, ask for its value first and filter afterwards.
+    pub(super) fn new(scenario: &Scenario, runs: &Walk<'_>, counts: &[StationCounts]) -> Self {
         let flows = |ids: Vec<&String>, flow: fn(&Batch) -> &[FlowBatch]| {
             ids.into_iter()
                 .enumerate()
                 .map(|(index, id)| (id.clone(), flow_answer(runs, |batch| &flow(batch)[index])))
                 .collect()
         };
-        let longest = runs.iter().map(|run| run.report.end.0).max().unwrap_or(0);
-        let warmup = runs.iter().map(|run| run.warmup_ns).max().unwrap_or(0);
-        let mut answer = Self {
-            schema: "flowreel.simulate/1",
-            scenario: scenario.topology.name.clone(),
-            seed,
-            replications: runs.len() as u64,
-            run_hash: hash_of(runs),
-            events: runs.iter().map(|run| run.report.event_count).sum(),
-            wall_s: 0.0,
-            events_per_s: 0.0,
-            virtual_duration_s: seconds_from_ns(longest),
-            warmup_s: seconds_from_ns(warmup),
-            requests: requests(runs),
+        Self {
             system: system_answer(runs),
             paths: flows(
                 scenario.paths().iter().map(|path| &path.id).collect(),
@@ -198,7 +206,47 @@ impl Answer {
                 scenario.classes().iter().map(|class| &class.id).collect(),
                 |batch| &batch.classes,
             ),
-            stations,
+            stations: scenario
+                .stations
+                .iter()
+                .map(|station| {
+                    let index = station.component.index();
+                    let servers = station.servers.filter(|_| station.role == Role::Serve);
+                    let id = scenario.component(station.component).id.clone();
+                    let mut answer =
+                        station_answer(runs, index, station.role, servers, counts[index]);
+                    if station.autoscale.is_some() {
+                        scale(runs, index, &mut answer);
+                    }
+                    (id, answer)
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Answer {
+    /// The answer of these runs of one scenario. Wall times are 0.
+    #[must_use]
+    pub fn new(scenario: &Scenario, seed: u64, runs: &Runs) -> Self {
+        let parts = Parts::new(scenario, &runs.walk(), &runs.counts);
+        let mut answer = Self {
+            schema: "flowreel.simulate/1",
+            scenario: scenario.topology.name.clone(),
+            seed,
+            replications: runs.count,
+            run_hash: runs.hash(),
+            events: runs.event_count,
+            wall_s: 0.0,
+            events_per_s: 0.0,
+            virtual_duration_s: seconds_from_ns(runs.longest_ns),
+            warmup_s: seconds_from_ns(runs.warmup_ns),
+            requests: requests(runs),
+            system: parts.system,
+            paths: parts.paths,
+            classes: parts.classes,
+            stations: parts.stations,
+            at: runs.observations.answer(),
             slos: Vec::new(),
             analytic: theory::exact(scenario),
             warnings: Vec::new(),
@@ -252,100 +300,35 @@ fn lookup(whole: &serde_json::Value, path: &str) -> Option<f64> {
     found.as_f64().or_else(|| found.get("value")?.as_f64())
 }
 
-/// The hash of one run; of several, theirs in order, folded in the same manner.
-fn hash_of(runs: &[Figures]) -> String {
-    if let [only] = runs {
-        return only.report.run_hash.to_string();
+const fn requests(runs: &Runs) -> Requests {
+    let sum = runs.requests;
+    Requests {
+        started: sum.started,
+        completed: sum.completed,
+        failed: sum.failed,
+        rejected: sum.rejected,
+        abandoned: sum.abandoned,
+        in_flight: sum.started - sum.finished(),
     }
-    let mut hash = crate::model::hash::RunHash::default();
-    for run in runs {
-        let [high, low] = run.report.run_hash.0;
-        let mut event = crate::model::event::StageEvent::new(
-            crate::model::time::TimeNs(high),
-            crate::model::event::EventKind::Annotation,
-            crate::model::id::ComponentId::NONE,
-        );
-        event.value = low;
-        hash.add(&event);
-    }
-    hash.to_string()
-}
-
-fn requests(runs: &[Figures]) -> Requests {
-    let mut sum = Requests::default();
-    for run in runs {
-        sum.started += run.requests.started;
-        sum.completed += run.requests.completed;
-        sum.failed += run.requests.failed;
-        sum.rejected += run.requests.rejected;
-        sum.abandoned += run.requests.abandoned;
-    }
-    sum.in_flight = sum.started - sum.completed - sum.failed - sum.rejected - sum.abandoned;
-    sum
 }
 
 /// A ratio of two sums, with its interval from batches or from replications.
-fn value(runs: &[Figures], parts: impl Fn(&Batch) -> (f64, f64)) -> Option<Value> {
-    let estimate = match runs {
-        [only] => {
-            let groups: Vec<(f64, f64)> = only.groups.iter().map(&parts).collect();
-            ratio(parts(&only.total), &groups)
-        }
-        many => {
-            let values: Vec<f64> = many
-                .iter()
-                .filter_map(|run| ratio(parts(&run.total), &[]))
-                .map(|estimate| estimate.value)
-                .collect();
-            replicated(&values)
-        }
-    };
-    estimate.map(Value::from)
+fn value(runs: &Walk<'_>, parts: impl Fn(&Batch) -> (f64, f64)) -> Option<Value> {
+    runs.ratio(parts)
 }
 
-/// A quantile; from batches its interval is that of the share below it, read back through the distribution.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "an estimate needs no more than 53 bits"
-)]
-fn quantile(runs: &[Figures], q: f64, durations: impl Fn(&Batch) -> &Durations) -> Option<Value> {
-    let [only] = runs else {
-        let values: Vec<f64> = runs
-            .iter()
-            .filter_map(|run| durations(&run.total).quantile_s(q))
-            .collect();
-        return replicated(&values).map(Value::from);
-    };
-    let all = durations(&only.total);
-    let point = all.quantile_s(q)?;
-    let groups: Vec<(f64, f64)> = only
-        .groups
-        .iter()
-        .map(|group| {
-            let durations = durations(group);
-            (durations.count_below(point), durations.count as f64)
-        })
-        .collect();
-    let share = ratio((q * all.count as f64, all.count as f64), &groups);
-    let ci = share.and_then(|share| share.ci).and_then(|[low, high]| {
-        if low <= 0.0 || high >= 1.0 {
-            return None;
-        }
-        Some([
-            all.quantile_s(low)?.min(point),
-            all.quantile_s(high)?.max(point),
-        ])
-    });
-    Some(Value { value: point, ci })
+/// A quantile of all durations together.
+fn quantile(runs: &Walk<'_>, q: f64, durations: impl Fn(&Batch) -> &Durations) -> Option<Value> {
+    runs.quantile(q, durations)
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "an estimate needs no more than 53 bits"
 )]
-fn spread(runs: &[Figures], durations: impl Fn(&Batch) -> &Durations) -> Spread {
-    let count: u64 = runs.iter().map(|run| durations(&run.total).count).sum();
-    let max = runs.iter().map(|run| durations(&run.total).max_ns).max();
+fn spread(runs: &Walk<'_>, durations: impl Fn(&Batch) -> &Durations) -> Spread {
+    let all = durations(runs.total);
+    let (count, max_ns) = (all.count, all.max_ns);
     Spread {
         mean: value(runs, |batch| {
             let durations = durations(batch);
@@ -355,12 +338,12 @@ fn spread(runs: &[Figures], durations: impl Fn(&Batch) -> &Durations) -> Spread 
         p90: quantile(runs, 0.9, &durations),
         p95: quantile(runs, 0.95, &durations),
         p99: quantile(runs, 0.99, &durations),
-        max: max.filter(|_| count > 0).map(seconds_from_ns),
+        max: (count > 0).then(|| seconds_from_ns(max_ns)),
         count,
     }
 }
 
-fn system_answer(runs: &[Figures]) -> SystemAnswer {
+fn system_answer(runs: &Walk<'_>) -> SystemAnswer {
     let flow = flow_answer(runs, |batch| &batch.system);
     SystemAnswer {
         sojourn_s: flow.sojourn_s,
@@ -373,7 +356,7 @@ fn system_answer(runs: &[Figures]) -> SystemAnswer {
     clippy::cast_precision_loss,
     reason = "an estimate needs no more than 53 bits"
 )]
-fn flow_answer(runs: &[Figures], flow: impl Fn(&Batch) -> &FlowBatch) -> FlowAnswer {
+fn flow_answer(runs: &Walk<'_>, flow: impl Fn(&Batch) -> &FlowBatch) -> FlowAnswer {
     FlowAnswer {
         sojourn_s: spread(runs, |batch| &flow(batch).sojourn),
         throughput_per_s: value(runs, |batch| {
@@ -387,10 +370,11 @@ fn flow_answer(runs: &[Figures], flow: impl Fn(&Batch) -> &FlowBatch) -> FlowAns
     reason = "an estimate needs no more than 53 bits"
 )]
 fn station_answer(
-    runs: &[Figures],
+    runs: &Walk<'_>,
     index: usize,
     role: Role,
     servers: Option<u32>,
+    counts: StationCounts,
 ) -> StationAnswer {
     let per = |above: fn(&StationBatch) -> f64, below: fn(&StationBatch) -> f64| {
         value(runs, move |batch| {
@@ -403,16 +387,6 @@ fn station_answer(
             (above(&batch.stations[index]), batch.length_s())
         })
     };
-    let mut counts = super::statistics::StationCounts::default();
-    for run in runs {
-        let count = run.counts[index];
-        counts.arrivals += count.arrivals;
-        counts.completed += count.completed;
-        counts.failed += count.failed;
-        counts.rejected += count.rejected;
-        counts.abandoned += count.abandoned;
-        counts.cancelled += count.cancelled;
-    }
     let utilization = servers.and_then(|servers| {
         value(runs, |batch| {
             let capacity = batch.length_s() * f64::from(servers);
@@ -462,7 +436,7 @@ fn area_s(area: u128) -> f64 {
 }
 
 /// Utilization of the servers that were there, and how many that were.
-fn scale(runs: &[Figures], index: usize, answer: &mut StationAnswer) {
+fn scale(runs: &Walk<'_>, index: usize, answer: &mut StationAnswer) {
     answer.utilization = value(runs, |batch| {
         let station = &batch.stations[index];
         (area_s(station.service_area), area_s(station.servers_area))

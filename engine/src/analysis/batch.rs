@@ -160,6 +160,14 @@ impl Batch {
         }
     }
 
+    /// Takes over the figures of another run: lengths add up.
+    pub(super) fn pool(&mut self, other: &Self) {
+        let length_ns = (self.end_ns - self.start_ns) + (other.end_ns - other.start_ns);
+        self.absorb(other);
+        self.start_ns = 0;
+        self.end_ns = length_ns;
+    }
+
     /// Length in seconds.
     #[expect(
         clippy::cast_precision_loss,

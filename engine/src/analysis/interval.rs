@@ -30,20 +30,12 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Option<(f64, f64)> {
     Some((mean, t * error))
 }
 
-/// Mean over replications.
-pub(super) fn replicated(values: &[f64]) -> Option<Estimate> {
-    match (values, mean_interval(values, CONFIDENCE)) {
-        ([], _) => None,
-        (values, Some((mean, half))) => Some(Estimate {
-            value: mean,
-            ci: Some([mean - half, mean + half])
-                .filter(|_| values.iter().all(|value| value.is_finite())),
-        }),
-        (values, None) => values.first().map(|value| Estimate {
-            value: *value,
-            ci: None,
-        }),
-    }
+/// Half the interval of a mean, from the sum of squares about it; `None` for fewer than two values.
+pub(super) fn half_width(squares: f64, count: f64) -> Option<f64> {
+    (count >= 2.0).then(|| {
+        let error = (squares / (count - 1.0) / count).sqrt();
+        student_t_quantile(f64::midpoint(1.0, CONFIDENCE), count - 1.0) * error
+    })
 }
 
 /// Sum over sum, with the interval of a ratio of batch sums (Law 2015, sec. 9.5).

@@ -8,7 +8,8 @@
 //! process is measured over whole cycles.
 
 use super::batch::{Batch, StationBatch};
-use super::warmup::Series;
+use super::observe::Observed;
+use super::warmup::{Cut, Series};
 use crate::kernel::{RunReport, Sink};
 use crate::model::event::Outcome;
 use crate::model::id::{ClassId, ComponentId, PathId};
@@ -34,7 +35,15 @@ pub(super) struct RequestCounts {
 }
 
 impl RequestCounts {
-    const fn finished(self) -> u64 {
+    pub(super) const fn add(&mut self, other: Self) {
+        self.started += other.started;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        self.abandoned += other.abandoned;
+    }
+
+    pub(super) const fn finished(self) -> u64 {
         self.completed + self.failed + self.rejected + self.abandoned
     }
 }
@@ -48,6 +57,17 @@ pub(super) struct StationCounts {
     pub(super) rejected: u64,
     pub(super) abandoned: u64,
     pub(super) cancelled: u64,
+}
+
+impl StationCounts {
+    pub(super) const fn add(&mut self, other: Self) {
+        self.arrivals += other.arrivals;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        self.abandoned += other.abandoned;
+        self.cancelled += other.cancelled;
+    }
 }
 
 /// A level and its integral over time. The integral up to T is the sum of all falls' times, less all
@@ -136,6 +156,8 @@ pub struct Figures {
     pub(super) groups: Vec<Batch>,
     pub(super) is_steady: bool,
     pub(super) is_correlated: bool,
+    /// At the moments of `observe_at_s`, as far as the run came.
+    pub(super) observed: Vec<Observed>,
 }
 
 impl Statistics {
@@ -278,13 +300,51 @@ impl Statistics {
 
     /// Ends the run and makes its figures.
     #[must_use]
-    pub fn finish(mut self, report: RunReport) -> Figures {
+    pub fn finish(self, report: RunReport) -> Figures {
+        let measured = self.end(report);
+        let cut = measured.series.cut();
+        measured.figures(cut)
+    }
+
+    /// Ends the run; the warm-up is cut afterwards.
+    pub(super) fn end(mut self, report: RunReport) -> Measured {
         self.roll(report.end.0);
         self.settle_all(report.end.0);
         self.now.end_ns = report.end.0;
         let last = self.now.clone();
         self.count(&last);
-        let cut = self.series.cut();
+        Measured {
+            report,
+            bits: self.bits,
+            warmup: self.warmup,
+            requests: self.requests,
+            counts: self.counts,
+            closed: self.closed,
+            last,
+            series: self.series,
+            observed: Vec::new(),
+        }
+    }
+}
+
+/// What one run measured, its warm-up still in it.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    report: RunReport,
+    bits: u32,
+    warmup: Warmup,
+    requests: RequestCounts,
+    counts: Vec<StationCounts>,
+    closed: Vec<Batch>,
+    last: Batch,
+    pub(super) series: Series,
+    pub(super) observed: Vec<Observed>,
+}
+
+impl Measured {
+    /// Cuts the warm-up, where the scenario does not say how long it is, and joins what is left.
+    pub(super) fn figures(mut self, cut: Cut) -> Figures {
+        let last = self.last;
         let first = match self.warmup {
             Warmup::Fixed(_) => 0,
             // A batch is cut whole, and never more than half of the run.
@@ -322,7 +382,7 @@ impl Statistics {
             groups.clear();
         }
         Figures {
-            report,
+            report: self.report,
             requests: self.requests,
             counts: self.counts,
             warmup_ns: total.start_ns,
@@ -330,6 +390,7 @@ impl Statistics {
             groups,
             is_steady: cut.is_steady || matches!(self.warmup, Warmup::Fixed(_)),
             is_correlated,
+            observed: self.observed,
         }
     }
 }

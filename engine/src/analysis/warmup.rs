@@ -54,20 +54,45 @@ impl Series {
         self.bin_end_ns = self.bin_end_ns.saturating_add(self.width_ns);
     }
 
-    /// Where the rule cuts, and whether it found a steady rest: the least standard error is then not at the
-    /// end of the half that may be cut.
+    /// Where the rule cuts; see [`common_cut`].
     pub(super) fn cut(&self) -> Cut {
-        let points: Vec<f64> = self
-            .bins
-            .chunks_exact(BINS_PER_POINT)
-            .map(|chunk| chunk.iter().sum::<f64>() / 5.0)
-            .collect();
-        let cut = mser(&points);
-        let point_ns = self.width_ns.saturating_mul(5);
-        Cut {
-            at_ns: point_ns.saturating_mul(cut as u64),
-            is_steady: points.len() < 10 || cut * 2 + 2 < points.len(),
-        }
+        cut(&self.bins, self.width_ns)
+    }
+}
+
+/// Where the rule cuts several runs of one scenario: it reads the average of their series. A cut of
+/// each run's own would take away what is busy by chance, and more runs would not make up for it.
+#[expect(clippy::cast_precision_loss, reason = "a handful of runs")]
+pub(super) fn common_cut(series: &[&Series]) -> Cut {
+    let width_ns = series.iter().map(|one| one.width_ns).max().unwrap_or(1);
+    let widened: Vec<Vec<f64>> = series
+        .iter()
+        .map(|one| {
+            // Widths are equal but for doublings.
+            let joined = usize::try_from(width_ns / one.width_ns).unwrap_or(1).max(1);
+            let bins = one.bins.chunks_exact(joined);
+            bins.map(|bins| bins.iter().sum::<f64>() / joined as f64)
+                .collect()
+        })
+        .collect();
+    let length = widened.iter().map(Vec::len).min().unwrap_or(0);
+    let mean: Vec<f64> = (0..length)
+        .map(|bin| widened.iter().map(|one| one[bin]).sum::<f64>() / widened.len() as f64)
+        .collect();
+    cut(&mean, width_ns)
+}
+
+/// Where the rule cuts, and whether it found a steady rest: the least standard error is then not at the
+/// end of the half that may be cut.
+fn cut(bins: &[f64], width_ns: u64) -> Cut {
+    let points: Vec<f64> = bins
+        .chunks_exact(BINS_PER_POINT)
+        .map(|chunk| chunk.iter().sum::<f64>() / 5.0)
+        .collect();
+    let cut = mser(&points);
+    Cut {
+        at_ns: width_ns.saturating_mul(5).saturating_mul(cut as u64),
+        is_steady: points.len() < 10 || cut * 2 + 2 < points.len(),
     }
 }
 
@@ -78,26 +103,47 @@ pub(super) struct Cut {
     pub(super) is_steady: bool,
 }
 
+/// A beginning busier than the rest is cut only where that makes the squared standard error so many
+/// times smaller.
+const RUSH_MIN: f64 = 4.0;
+
 /// White 1997: the number of leading points whose removal makes the standard error of the rest least,
-/// at most half of them.
+/// at most half of them. Runs start empty, so a beginning that is busier than the rest is mostly
+/// chance, and cutting it would make every system look better than it is.
 fn mser(points: &[f64]) -> usize {
-    let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
-    let mut best = (f64::INFINITY, 0);
     // Sums around a typical value lose fewer digits.
     let shift = points.last().copied().unwrap_or(0.0);
+    let total: f64 = points.iter().map(|point| point - shift).sum();
+    let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
+    let (mut best, mut best_of_lulls) = ((f64::INFINITY, 0), (f64::INFINITY, 0));
     for (index, point) in points.iter().enumerate().rev() {
         let x = point - shift;
         count += 1.0;
         sum += x;
         squares += x * x;
-        if index * 2 <= points.len() && count >= 2.0 {
-            let error = (squares - sum * sum / count).max(0.0) / (count * count);
-            if error <= best.0 {
-                best = (error, index);
-            }
+        if index * 2 > points.len() || count < 2.0 {
+            continue;
+        }
+        let error = (squares - sum * sum / count).max(0.0) / (count * count);
+        if error <= best.0 {
+            best = (error, index);
+        }
+        // Mean of what is cut against mean of the rest, multiplied out.
+        let (cut_count, cut_sum) = (points_before(index), total - sum);
+        if error <= best_of_lulls.0 && (index == 0 || cut_sum * count <= sum * cut_count) {
+            best_of_lulls = (error, index);
         }
     }
-    best.1
+    if best.0 * RUSH_MIN < best_of_lulls.0 {
+        best.1
+    } else {
+        best_of_lulls.1
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "at most a few hundred points")]
+const fn points_before(index: usize) -> f64 {
+    index as f64
 }
 
 #[cfg(test)]
@@ -118,6 +164,38 @@ mod tests {
         assert!((18..=24).contains(&mser(&ramp)), "{}", mser(&ramp));
         assert_eq!(mser(&[1.0; 50]), 0);
         assert_eq!(mser(&[]), 0);
+    }
+
+    #[test]
+    fn a_rush_at_the_start_is_cut_only_where_it_is_no_chance() {
+        let noise = |step: u32| f64::from(step * 7 % 5);
+        let busy = |level: f64| -> Vec<f64> {
+            (0..200)
+                .map(|step| noise(step) + if step < 20 { level } else { 0.0 })
+                .collect()
+        };
+        assert_eq!(mser(&busy(2.0)), 0);
+        assert!((18..=24).contains(&mser(&busy(50.0))));
+    }
+
+    #[test]
+    fn several_runs_are_cut_where_their_average_says() {
+        let mut series = Vec::new();
+        for run in 0..4_u64 {
+            // A ramp over 300 bins; one run has wider bins.
+            let width = if run == 3 { 20 } else { 10 };
+            let mut one = Series::new(width);
+            let mut area = 0;
+            for step in 0..1500_u64 {
+                area += u128::from(width * ((step / 3).min(100) + (step + run) % 3));
+                one.close_bin(area);
+            }
+            series.push(one);
+        }
+        let cut = common_cut(&series.iter().take(3).collect::<Vec<_>>());
+        assert!((2500..=3500).contains(&cut.at_ns), "{cut:?}");
+        assert!(cut.is_steady);
+        assert!(common_cut(&series.iter().collect::<Vec<_>>()).at_ns > 2500);
     }
 
     #[test]

@@ -4,24 +4,28 @@
 //! here: refusing to run (traffic, and the command line).
 
 use super::answer::{Answer, Value};
-use super::statistics::Figures;
+use super::runs::Runs;
 use crate::model::time::seconds_from_ns;
 use crate::scenario::valid::{Scenario, Stop};
 
 /// What a reader must know before trusting the figures.
-pub(super) fn list(scenario: &Scenario, runs: &[Figures], answer: &Answer) -> Vec<String> {
+pub(super) fn list(scenario: &Scenario, runs: &Runs, answer: &Answer) -> Vec<String> {
     let mut list = Vec::new();
-    let unsteady = runs.iter().filter(|run| !run.is_steady).count();
+    let unsteady = runs.unsteady;
     if unsteady > 0 {
         list.push(format!(
             "no steady state was found in {unsteady} of {} runs; run longer, or read the figures as those of a beginning",
-            runs.len()
+            runs.count
         ));
     }
-    if let [only] = runs
-        && only.is_correlated
-    {
+    if runs.is_correlated {
         list.push("neighbouring stretches of the run depend on each other, so intervals are too narrow; run longer or use --replications".to_owned());
+    }
+    let missed = runs.observations.missed(runs.count);
+    if let Some(first) = missed.first() {
+        list.push(format!(
+            "some runs ended before {first} s, a moment of `observe_at_s`; its figures are those of the runs that lasted"
+        ));
     }
     let mean = answer.system.sojourn_s.mean;
     match mean {

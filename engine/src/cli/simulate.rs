@@ -6,7 +6,7 @@
 use super::simulate_out::Recorder;
 use super::{CliError, Console, Outcome, scenario_file};
 use flowreel_engine::analysis::{
-    Answer, Spread, Timing, Value, find_overload, replicate, simulate,
+    Answer, Runs, Spread, Timing, Value, find_overload, replicate, simulate,
 };
 use flowreel_engine::kernel::{EventSink, KernelError};
 use flowreel_engine::model::event::StageEvent;
@@ -124,7 +124,7 @@ fn run_and_record(
     if let Some(mut recorder) = recorder {
         let mut push = EventSink(|event: &StageEvent| recorder.push(event));
         let figures = simulate(scenario, seed, &mut push).map_err(failed)?;
-        let answer = Answer::new(scenario, seed, &[figures]);
+        let answer = Answer::new(scenario, seed, &Runs::one(scenario, figures));
         recorder.finish(&answer)?;
         return Ok(answer);
     }

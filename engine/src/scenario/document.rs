@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::problem::Problems;
 use super::raw::{Node, Value};
 use super::valid::{Scenario, Slo, Transit};
-use super::{class, edge, fault, graph, header, path, shape, slo};
+use super::{class, edge, fault, graph, header, observe, path, shape, slo};
 use crate::model::topology::{Path, Topology};
 
 /// Reads the document; `None`, with problems, where a part of it is unusable.
@@ -22,6 +22,7 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
         return None;
     }
     let header = header::read(&mut fields, problems);
+    let observe_at_ns = observe::read(&mut fields, header.stop, problems);
     let class_tables = tables(&mut fields, "class", problems);
     let source_tables = tables(&mut fields, "source", problems);
     let station_tables = tables(&mut fields, "station", problems);
@@ -80,6 +81,7 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
         seed: u64::try_from(header.seed).ok()?,
         stop: header.stop?,
         warmup: header.warmup?,
+        observe_at_ns,
         sources,
         stations,
         rules,

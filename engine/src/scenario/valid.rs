@@ -397,6 +397,8 @@ pub struct Scenario {
     pub stop: Stop,
     /// What is cut from statistics.
     pub warmup: Warmup,
+    /// Moments at which requests in the system are counted, in ns, rising.
+    pub observe_at_ns: Vec<u64>,
     /// Where requests come from.
     pub sources: Vec<Source>,
     /// Where they go.

@@ -2,6 +2,7 @@
 
 mod autoscale;
 mod cli;
+mod coverage;
 mod fault;
 mod hedges;
 mod import;
@@ -20,3 +21,4 @@ mod swarm;
 mod theory;
 mod theory_joins;
 mod theory_sources;
+mod transient;
