@@ -6,9 +6,12 @@
 mod answer;
 mod batch;
 mod calls;
+mod closed;
 mod histogram;
 mod interval;
 mod observe;
+mod precise;
+mod queueing;
 mod replicate;
 mod runs;
 mod statistics;
@@ -22,8 +25,9 @@ pub use answer::{
     Answer, AtAnswer, FlowAnswer, Requests, SloVerdict, Spread, StationAnswer, SystemAnswer, Value,
 };
 pub use interval::{mean_interval, student_t_quantile};
+pub use precise::{Precise, Precision, run_until_precise};
 pub use replicate::{Timing, replicate, simulate};
 pub use runs::Runs;
 pub use statistics::{Figures, Statistics};
-pub use theory::{Exact, ExactTimes};
+pub use theory::{Exact, ExactClass, ExactTimes};
 pub use traffic::{Overload, find_overload};

@@ -24,6 +24,7 @@ mod scenario_file;
 mod schema;
 mod simulate;
 mod simulate_out;
+mod simulate_table;
 mod state;
 mod usage;
 mod verify;

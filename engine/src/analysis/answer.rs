@@ -5,6 +5,7 @@
 use super::batch::{Batch, FlowBatch, StationBatch};
 use super::histogram::Durations;
 use super::interval::Estimate;
+use super::precise::Precision;
 use super::runs::Runs;
 use super::statistics::StationCounts;
 use super::theory::{self, Exact};
@@ -173,6 +174,8 @@ pub struct Answer {
     pub at: Vec<AtAnswer>,
     pub slos: Vec<SloVerdict>,
     pub analytic: BTreeMap<String, Exact>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     pub warnings: Vec<String>,
 }
 
@@ -248,7 +251,12 @@ impl Answer {
             stations: parts.stations,
             at: runs.observations.answer(),
             slos: Vec::new(),
-            analytic: theory::exact(scenario),
+            analytic: if runs.is_transient {
+                BTreeMap::new()
+            } else {
+                theory::exact(scenario)
+            },
+            precision: None,
             warnings: Vec::new(),
         };
         answer.warnings = warnings::list(scenario, runs, &answer);
@@ -260,6 +268,17 @@ impl Answer {
     #[must_use]
     pub fn slos_hold(&self) -> bool {
         self.slos.iter().all(|slo| slo.holds)
+    }
+
+    /// Adds what `--precision` asked for; where it was not reached, a warning says how far off it is.
+    pub fn note_precision(&mut self, precision: Precision) {
+        if !precision.met {
+            self.warnings.push(format!(
+                "a precision of {} % was not reached in {} events; run longer than that, or ask for less",
+                100.0 * precision.asked, self.events
+            ));
+        }
+        self.precision = Some(precision);
     }
 
     fn judge(&mut self, slos: &[Slo]) {

@@ -135,6 +135,11 @@ impl<'a> Line<'a> {
         state.unwrap_or_else(PoisonError::into_inner).runs
     }
 
+    /// Looks at all of them so far.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Runs) -> T) -> Option<T> {
+        self.lock().runs.as_ref().map(look)
+    }
+
     fn work(&self) {
         // A worker that panics must not leave the others waiting for its replication.
         let guard = Unwinding(self);

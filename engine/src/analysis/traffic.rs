@@ -7,7 +7,7 @@
 
 use super::calls;
 use crate::model::id::ComponentId;
-use crate::scenario::valid::{Choice, Fork, Hedge, Role, Rule, RuleId, Scenario, Station};
+use crate::scenario::valid::{Choice, Fork, Hedge, Role, Rule, RuleId, Scenario, Source, Station};
 
 /// A station that gets more than it can serve.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +31,13 @@ pub(super) struct Traffic {
 /// Rounds of substitution; a network with feedback of 0.999 needs some thousands.
 const ROUNDS_MAX: usize = 20_000;
 
-/// Solves the traffic equations by substitution.
+/// Solves the traffic equations by substitution, at the mean rates of all sources.
 pub(super) fn solve(scenario: &Scenario) -> Traffic {
+    solve_at(scenario, &|source| source.arrivals.rate_per_s())
+}
+
+/// The same with batches per second of each source as given.
+pub(super) fn solve_at(scenario: &Scenario, rate_of: &dyn Fn(&Source) -> f64) -> Traffic {
     let components = scenario.topology.components.len();
     let classes = scenario.classes().len();
     let joins = joins(scenario);
@@ -50,7 +55,7 @@ pub(super) fn solve(scenario: &Scenario) -> Traffic {
         let mut next = zero.clone();
         let mut called = zero.clone();
         for source in &scenario.sources {
-            let rate = source.arrivals.rate_per_s() * source.batch.mean();
+            let rate = rate_of(source) * source.batch.mean();
             for (class, share) in source.mix.iter().enumerate() {
                 send(scenario, rate * share, class, source.to, &mut next);
             }

@@ -12,7 +12,7 @@ use crate::scenario::valid::{Scenario, Stop};
 pub(super) fn list(scenario: &Scenario, runs: &Runs, answer: &Answer) -> Vec<String> {
     let mut list = Vec::new();
     let unsteady = runs.unsteady;
-    if unsteady > 0 {
+    if unsteady > 0 && !runs.is_transient {
         list.push(format!(
             "no steady state was found in {unsteady} of {} runs; run longer, or read the figures as those of a beginning",
             runs.count
@@ -30,6 +30,8 @@ pub(super) fn list(scenario: &Scenario, runs: &Runs, answer: &Answer) -> Vec<Str
     let mean = answer.system.sojourn_s.mean;
     match mean {
         None => list.push("no request completed after the warm-up; run longer".to_owned()),
+        // The command line says why there are none.
+        Some(Value { ci: None, .. }) if runs.is_transient => {}
         Some(Value { ci: None, .. }) => list.push(
             "the run is too short for intervals; run longer or use --replications".to_owned(),
         ),

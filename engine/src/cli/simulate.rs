@@ -4,15 +4,16 @@
 //! running (kernel), measuring (analysis).
 
 use super::simulate_out::Recorder;
-use super::{CliError, Console, Outcome, scenario_file};
+use super::{CliError, Console, Outcome, scenario_file, simulate_table};
 use flowreel_engine::analysis::{
-    Answer, Runs, Spread, Timing, Value, find_overload, replicate, simulate,
+    Answer, Precision, Runs, Timing, find_overload, replicate, run_until_precise, simulate,
 };
 use flowreel_engine::kernel::{EventSink, KernelError};
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::time::parse_duration_ns;
-use flowreel_engine::scenario::{Loaded, Scenario};
-use std::path::PathBuf;
+use flowreel_engine::scenario::valid::{Stop, Warmup};
+use flowreel_engine::scenario::{Loaded, Scenario, load};
+use std::path::{Path, PathBuf};
 
 /// Run a model and print its statistics with confidence intervals.
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,10 @@ pub(super) struct Args {
     /// Threads for replications; the answer does not depend on it. Default: one per core.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// Run until the mean sojourn of the system and of every path is known this well (95 % half width
+    /// as a share of the mean): 1% or 0.01. One run grows longer, several become more.
+    #[arg(long, value_name = "SHARE", value_parser = precision)]
+    precision: Option<f64>,
     /// Record the run to this reel.
     #[arg(long, value_name = "RUN.reel")]
     out: Option<PathBuf>,
@@ -51,6 +56,18 @@ fn duration(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn precision(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.trim().strip_suffix('%') {
+        Some(number) => (number.trim_end(), 0.01),
+        None => (text.trim(), 1.0),
+    };
+    let share = number.parse::<f64>().map(|number| number * unit);
+    share
+        .ok()
+        .filter(|share| (0.0001..=0.5).contains(share))
+        .ok_or_else(|| "write a share from 0.01% to 50%, such as 1%".to_owned())
 }
 
 impl Args {
@@ -70,14 +87,18 @@ impl Args {
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let text = scenario_file::read(&args.scenario)?;
     let overrides = args.overrides();
-    let Loaded { scenario, settings } = scenario_file::load(&args.scenario, &text, &overrides)
+    let Loaded {
+        mut scenario,
+        settings,
+    } = scenario_file::load(&args.scenario, &text, &overrides)
         .map_err(|error| scenario_file::first_problem(&args.scenario, &error))?;
     // With what its files said, the reel holds all that a run needs.
     let embedded = [overrides, settings].concat();
     let seed = args.seed.unwrap_or(scenario.seed);
-    let mut warnings = Vec::new();
-    if let Some(warning) = refuse_overload(args, &scenario)? {
-        warnings.push(warning);
+    let overload = refuse_overload(args, &scenario)?;
+    if overload.is_some() && scenario.warmup == Warmup::Auto {
+        // Nothing settles, so there is no warm-up to leave out.
+        scenario.warmup = Warmup::Fixed(0);
     }
     if args.out.is_some() && args.replications > 1 {
         return Err(
@@ -85,52 +106,119 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                 .hint("leave out --out or --replications"),
         );
     }
-    let recorder = match &args.out {
-        Some(out) => Some(Recorder::create(
-            out,
-            &args.scenario,
-            &text,
-            seed,
-            &embedded,
-            &scenario,
-        )?),
-        None => None,
+    if args.precision.is_some() && overload.is_some() && args.replications == 1 {
+        return Err(
+            CliError::input("one run of a model without steady state has no precision")
+                .hint("add --replications, or leave out --precision"),
+        );
+    }
+    let job = Job {
+        args,
+        text: &text,
+        overrides: embedded,
+        scenario,
+        seed,
+        is_transient: overload.is_some(),
     };
-    let (mut answer, wall_s) = timed(|| run_and_record(args, &scenario, seed, recorder))?;
-    warnings.append(&mut answer.warnings);
-    answer.warnings = warnings;
+    let (mut answer, wall_s) = timed(|| job.run())?;
+    if let Some(warning) = overload {
+        answer.warnings.insert(0, warning);
+    }
     Timing { wall_s }.note(&mut answer);
     if console.json {
         console.answer(&answer)?;
     } else {
-        table(&answer, console)?;
+        simulate_table::print(&answer, console)?;
     }
-    Ok(if answer.slos_hold() {
+    let is_precise = answer.precision.as_ref().is_none_or(|asked| asked.met);
+    Ok(if answer.slos_hold() && is_precise {
         Outcome::Done
     } else {
         Outcome::DoesNotHold
     })
 }
 
-fn run_and_record(
-    args: &Args,
-    scenario: &Scenario,
+/// What there is to run.
+struct Job<'a> {
+    args: &'a Args,
+    text: &'a str,
+    overrides: Vec<String>,
+    scenario: Scenario,
     seed: u64,
-    recorder: Option<Recorder>,
-) -> Result<Answer, CliError> {
-    let failed = |error: KernelError| {
-        CliError::input(error.to_string()).at(args.scenario.display().to_string())
-    };
-    if let Some(mut recorder) = recorder {
-        let mut push = EventSink(|event: &StageEvent| recorder.push(event));
-        let figures = simulate(scenario, seed, &mut push).map_err(failed)?;
-        let answer = Answer::new(scenario, seed, &Runs::one(scenario, figures));
-        recorder.finish(&answer)?;
-        return Ok(answer);
+    is_transient: bool,
+}
+
+impl Job<'_> {
+    fn run(mut self) -> Result<Answer, CliError> {
+        let mut precision: Option<Precision> = None;
+        let mut runs: Option<Runs> = None;
+        let replications = usize::try_from(self.args.replications).unwrap_or(1);
+        if let Some(asked) = self.args.precision {
+            let precise = run_until_precise(
+                &self.scenario,
+                self.seed,
+                replications,
+                threads(self.args),
+                asked,
+            );
+            let precise = precise.map_err(|error| self.failed(&error))?;
+            // A reel embeds the length that was found, so that it can be simulated again.
+            self.overrides.push(match precise.scenario.stop {
+                Stop::Requests(count) => format!("requests={count}"),
+                Stop::Duration(ns) => format!("duration=\"{ns}ns\""),
+            });
+            self.scenario = if self.args.out.is_some() {
+                load(self.text, &self.overrides)
+                    .map_err(|error| scenario_file::first_problem(&self.args.scenario, &error))?
+            } else {
+                precise.scenario
+            };
+            precision = Some(precise.precision);
+            runs = Some(precise.runs);
+        }
+        let mut answer = if let Some(out) = &self.args.out {
+            self.record(out)?
+        } else {
+            let mut runs = match runs {
+                Some(runs) => runs,
+                None => replicate(&self.scenario, self.seed, replications, threads(self.args))
+                    .map_err(|error| self.failed(&error))?,
+            };
+            self.answer(&mut runs)
+        };
+        if let Some(precision) = precision {
+            answer.note_precision(precision);
+        }
+        Ok(answer)
     }
-    let replications = usize::try_from(args.replications).unwrap_or(1);
-    let runs = replicate(scenario, seed, replications, threads(args)).map_err(failed)?;
-    Ok(Answer::new(scenario, seed, &runs))
+
+    fn record(&self, out: &Path) -> Result<Answer, CliError> {
+        let mut recorder = Recorder::create(
+            out,
+            &self.args.scenario,
+            self.text,
+            self.seed,
+            &self.overrides,
+            &self.scenario,
+        )?;
+        let mut push = EventSink(|event: &StageEvent| recorder.push(event));
+        let figures = simulate(&self.scenario, self.seed, &mut push);
+        let figures = figures.map_err(|error| self.failed(&error))?;
+        let answer = self.answer(&mut Runs::one(&self.scenario, figures));
+        recorder.finish(&answer)?;
+        Ok(answer)
+    }
+
+    fn answer(&self, runs: &mut Runs) -> Answer {
+        if self.is_transient {
+            runs.say_transient();
+        }
+        Answer::new(&self.scenario, self.seed, runs)
+    }
+
+    fn failed(&self, error: &KernelError) -> CliError {
+        CliError::input(error.to_string()).at(self.args.scenario.display().to_string())
+    }
 }
 
 /// `Some(warning)` where an overloaded model is run all the same.
@@ -175,137 +263,4 @@ fn timed<T>(work: impl FnOnce() -> Result<T, CliError>) -> Result<(T, f64), CliE
     let start = std::time::Instant::now();
     let result = work()?;
     Ok((result, start.elapsed().as_secs_f64()))
-}
-
-fn table(answer: &Answer, console: &mut Console<'_>) -> Result<(), CliError> {
-    console.line(format_args!(
-        "{}  seed {}  {} virtual s{}  {} events in {:.2} s ({:.2} M/s)",
-        answer.scenario,
-        answer.seed,
-        answer.virtual_duration_s,
-        if answer.replications > 1 {
-            format!("  {} replications", answer.replications)
-        } else {
-            String::new()
-        },
-        answer.events,
-        answer.wall_s,
-        answer.events_per_s / 1e6
-    ))?;
-    console.line(format_args!(
-        "run hash {}  warm-up {:.3} s",
-        answer.run_hash, answer.warmup_s
-    ))?;
-    let requests = &answer.requests;
-    console.line(format_args!(
-        "requests: {} started, {} completed, {} failed, {} rejected, {} abandoned, {} in flight",
-        requests.started,
-        requests.completed,
-        requests.failed,
-        requests.rejected,
-        requests.abandoned,
-        requests.in_flight
-    ))?;
-    console.line(format_args!(""))?;
-    console.line(format_args!(
-        "{:<16} {:>24} {:>11} {:>11} {:>11} {:>9}",
-        "sojourn, s", "mean", "p50", "p95", "p99", "per s"
-    ))?;
-    let system = &answer.system;
-    flow_line(
-        "system",
-        &system.sojourn_s,
-        system.throughput_per_s,
-        console,
-    )?;
-    for (id, path) in &answer.paths {
-        flow_line(
-            &format!("path {id}"),
-            &path.sojourn_s,
-            path.throughput_per_s,
-            console,
-        )?;
-    }
-    for (id, class) in &answer.classes {
-        flow_line(id, &class.sojourn_s, class.throughput_per_s, console)?;
-    }
-    console.line(format_args!(""))?;
-    console.line(format_args!(
-        "{:<16} {:>9} {:>7} {:>24} {:>11} {:>9} {:>7} {:>7}",
-        "station", "arrivals", "busy", "waiting mean, s", "p99", "present", "reject", "failed"
-    ))?;
-    for (id, station) in &answer.stations {
-        console.line(format_args!(
-            "{:<16} {:>9} {:>7} {:>24} {:>11} {:>9} {:>7} {:>7}",
-            id,
-            station.arrivals,
-            percent(station.utilization),
-            with_interval(station.waiting_s.mean),
-            plain(station.waiting_s.p99),
-            plain(station.in_station),
-            station.rejected,
-            station.failed
-        ))?;
-    }
-    for (id, exact) in &answer.analytic {
-        console.line(format_args!(
-            "theory: {id} is {}, waiting {:.6} s, sojourn {:.6} s",
-            exact.model, exact.waiting_s.mean, exact.sojourn_s.mean
-        ))?;
-    }
-    for slo in &answer.slos {
-        let value = slo
-            .value
-            .map_or_else(|| "unknown".to_owned(), |value| format!("{value:.4}"));
-        let verdict = if slo.holds { "holds" } else { "DOES NOT HOLD" };
-        console.line(format_args!(
-            "promise {}: {} = {value}, limit {}: {verdict}",
-            slo.id, slo.metric, slo.limit
-        ))?;
-    }
-    for warning in &answer.warnings {
-        console.line(format_args!("warning: {warning}"))?;
-    }
-    Ok(())
-}
-
-fn flow_line(
-    name: &str,
-    sojourn: &Spread,
-    rate: Option<Value>,
-    console: &mut Console<'_>,
-) -> Result<(), CliError> {
-    console.line(format_args!(
-        "{:<16} {:>24} {:>11} {:>11} {:>11} {:>9}",
-        name,
-        with_interval(sojourn.mean),
-        plain(sojourn.p50),
-        plain(sojourn.p95),
-        plain(sojourn.p99),
-        plain(rate)
-    ))
-}
-
-fn plain(value: Option<Value>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{:.4}", value.value))
-}
-
-fn percent(value: Option<Value>) -> String {
-    value.map_or_else(
-        || "-".to_owned(),
-        |value| format!("{:.1} %", 100.0 * value.value),
-    )
-}
-
-fn with_interval(value: Option<Value>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(Value { value, ci: None }) => format!("{value:.5}"),
-        Some(Value {
-            value,
-            ci: Some([low, high]),
-        }) => {
-            format!("{value:.5} ± {:.5}", (high - low) / 2.0)
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Public behaviour of the engine: one binary, a file per topic.
 
+mod analytic;
 mod autoscale;
 mod cli;
 mod coverage;
