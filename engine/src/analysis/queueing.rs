@@ -337,3 +337,52 @@ pub(super) fn priorities(
     };
     Some(kinds.iter().map(of).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(found: f64, exact: f64) {
+        assert!((found / exact - 1.0).abs() < 1e-8, "{found}, not {exact}");
+    }
+
+    fn exponential(priority: i32, rate_per_s: f64, mean_s: f64) -> Kind {
+        Kind {
+            priority,
+            rate_per_s,
+            mean_s,
+            second_moment_s2: 2.0 * mean_s * mean_s,
+        }
+    }
+
+    #[test]
+    fn priorities_are_cobhams() {
+        let two = [exponential(2, 0.3, 1.0), exponential(1, 0.5, 1.0)];
+        let times = priorities(&two, 1, false).unwrap();
+        near(times[0].1, 2.142_857_143);
+        near(times[1].1, 6.714_285_714);
+        let times = priorities(&two, 1, true).unwrap();
+        near(times[0].1, 1.428_571_429);
+        near(times[1].1, 7.142_857_143);
+        let unequal = [exponential(2, 1.0, 0.4), exponential(1, 0.3, 1.0)];
+        near(priorities(&unequal, 1, true).unwrap()[1].1, 4.222_222_222);
+        let four = [exponential(2, 1.2, 1.0), exponential(1, 2.0, 1.0)];
+        let times = priorities(&four, 4, false).unwrap();
+        near(times[0].0.unwrap(), 0.213_011_597_1);
+        near(times[1].0.unwrap(), 1.065_057_985);
+        assert!(priorities(&[exponential(1, 2.0, 1.0)], 1, false).is_none());
+    }
+
+    #[test]
+    fn shared_cores_are_erlang_c_whatever_the_law() {
+        let line = Line {
+            rate_per_s: 36.0,
+            mean_s: 0.1,
+            servers: 4,
+        };
+        near(
+            insensitive(line, "M/G/c-PS").unwrap().sojourn_s.mean,
+            0.296_938_316_1,
+        );
+    }
+}

@@ -487,6 +487,10 @@ fn poisson_fed(feeders: &[Vec<Feeder>], product_form: &[bool]) -> Vec<bool> {
 
 /// In which order a station serves, as far as means depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    dead_code,
+    reason = "stations serve in order of arrival; `order` is where disciplines will say otherwise"
+)]
 enum Order {
     Arrival,
     /// Another order that looks at neither sizes nor classes, nobody interrupted.
@@ -500,8 +504,7 @@ enum Order {
     Other,
 }
 
-#[expect(clippy::missing_const_for_fn, reason = "disciplines are read here")]
-fn order(_station: &Station) -> Order {
+const fn order(_station: &Station) -> Order {
     Order::Arrival
 }
 

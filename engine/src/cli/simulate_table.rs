@@ -160,7 +160,7 @@ fn station_line(
 fn theory_line(exact: &Exact, console: &mut Console<'_>) -> Result<(), CliError> {
     let share = |value: Option<f64>| value.map_or_else(String::new, percent_of);
     let waiting = exact.waiting_s;
-    console.line(format_args!(
+    let line = format!(
         "{:<31} {:>8} {:>21} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8}",
         format!("  theory {}", exact.model),
         share(exact.utilization),
@@ -173,7 +173,8 @@ fn theory_line(exact: &Exact, console: &mut Console<'_>) -> Result<(), CliError>
         share(exact.p_wait),
         share(exact.p_reject),
         share(exact.p_abandon)
-    ))
+    );
+    console.line(format_args!("{}", line.trim_end()))
 }
 
 fn moments(list: &[AtAnswer], console: &mut Console<'_>) -> Result<(), CliError> {

@@ -81,12 +81,12 @@ fn replications_say_the_same_on_any_number_of_threads() {
         "simulate",
         NOTIFICATION,
         "--duration",
-        "1m",
+        "30s",
         "--replications",
-        "5",
+        "20",
         "--json",
     ];
-    let answers: Vec<Value> = ["1", "2", "5"]
+    let answers: Vec<Value> = ["1", "2", "3", "7"]
         .iter()
         .map(|threads| {
             let mut answer = flowreel(&[&base[..], &["--threads", threads]].concat()).json();
@@ -98,6 +98,7 @@ fn replications_say_the_same_on_any_number_of_threads() {
         .collect();
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0], answers[2]);
+    assert_eq!(answers[0], answers[3]);
     assert!(answers[0]["system"]["sojourn_s"]["p99"]["ci"][1].is_f64());
 }
 
@@ -317,5 +318,57 @@ fn theory_stands_beside_the_estimate_where_the_model_is_exact() {
         notification["analytic"]["server-1"],
         Value::Null,
         "nothing exact is known there"
+    );
+}
+
+#[test]
+fn a_run_grows_until_it_is_as_precise_as_asked() {
+    let path = folder("precision").join("mm1.toml");
+    let text = "schema = 1\nname = \"mm1\"\nrequests = 2000\n[[source]]\nid = \"a\"\n\
+                arrivals = { process = \"poisson\", rate_per_s = 0.5 }\nto = \"s\"\n\
+                [[station]]\nid = \"s\"\nservice = { dist = \"exponential\", mean_s = 1.0 }\n";
+    std::fs::write(&path, text).expect("written");
+    let path = path.to_str().expect("text");
+    let base = ["simulate", path, "--precision", "4%", "--json"];
+    let one = flowreel(&base);
+    assert_eq!(one.code, Some(0));
+    let many = |threads: &str| {
+        let mut answer =
+            flowreel(&[&base[..], &["--replications", "4", "--threads", threads]].concat()).json();
+        for clocked in ["wall_s", "events_per_s"] {
+            answer[clocked].take();
+        }
+        answer
+    };
+    let (first, again) = (many("1"), many("3"));
+    assert_eq!(first, again);
+    for answer in [one.json(), first] {
+        assert_eq!(answer["precision"]["met"], true);
+        let half = answer["precision"]["half_widths"]["system.sojourn_s.mean"].as_f64();
+        assert!(half.expect("a width") <= 0.04);
+        assert!(answer["requests"]["completed"].as_u64().expect("a count") > 2000);
+        let mean = answer["system"]["sojourn_s"]["mean"]["value"].as_f64();
+        assert!((mean.expect("a mean") - 2.0).abs() < 0.2);
+    }
+    let unstable = [&base[..], &["--set", "source.a.arrivals.rate_per_s=2"]].concat();
+    assert_eq!(flowreel(&unstable).code, Some(1));
+    let transient = [&unstable[..], &["--allow-unstable"]].concat();
+    assert_eq!(flowreel(&transient).code, Some(2));
+    let plain = [
+        "simulate",
+        path,
+        "--json",
+        "--allow-unstable",
+        "--set",
+        "source.a.arrivals.rate_per_s=2",
+    ];
+    let answer = flowreel(&plain).json();
+    assert_eq!(answer["system"]["sojourn_s"]["mean"]["ci"], Value::Null);
+    assert_eq!(answer["analytic"], serde_json::json!({}));
+    assert!(
+        answer["warnings"][0]
+            .as_str()
+            .expect("a text")
+            .contains("`s` is overloaded")
     );
 }
