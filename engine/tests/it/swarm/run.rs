@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::plan::plans;
 use super::tree::tables;
 use super::witness::{Complaint, Witness};
-use flowreel_engine::analysis::{Answer, find_overload, simulate};
+use flowreel_engine::analysis::{Answer, Runs, find_overload, simulate};
 use flowreel_engine::kernel::{Kernel, KernelError, Sink};
 use flowreel_engine::model::check::StreamCheck;
 use flowreel_engine::model::event::{Outcome, StageEvent};
@@ -262,7 +262,7 @@ fn answer_is_sane(scenario: &Scenario, run_hash: &str) -> Result<(), Complaint> 
     let _overload = find_overload(scenario);
     let figures = simulate(scenario, scenario.seed, &mut ())
         .map_err(|error| ("run ends", error.to_string()))?;
-    let answer = Answer::new(scenario, scenario.seed, &[figures]);
+    let answer = Answer::new(scenario, scenario.seed, &Runs::one(scenario, figures));
     if answer.run_hash != run_hash {
         return Err((
             "same seed",
