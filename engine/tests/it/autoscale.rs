@@ -49,7 +49,8 @@ fn servers_follow_the_load_as_worked_out_by_hand() {
         .map(|it| it.0)
         .collect();
     assert_eq!(starts, [0, 8000, 15_000, 16_000, 41_000, 41_500]);
-    let answer = serde_json::to_value(Answer::new(&scenario, 1, &Runs::one(&scenario, figures))).expect("JSON");
+    let answer = serde_json::to_value(Answer::new(&scenario, 1, &Runs::one(&scenario, figures)))
+        .expect("JSON");
     let station = &answer["stations"]["s"];
     let near = |path: &str, exact: f64| {
         let value = station[path]["value"].as_f64().expect("a figure");
