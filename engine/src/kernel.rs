@@ -9,13 +9,19 @@
 
 mod appointment;
 mod arrivals;
+mod attained;
 mod autoscale;
+mod batches;
+mod bench;
 mod calendar;
 mod cancel;
 mod fault;
 mod finish;
 mod flow;
+mod heap;
 mod join;
+mod line;
+mod outage;
 mod retry;
 pub mod rng;
 mod route;
@@ -23,6 +29,7 @@ mod sampler;
 mod sink;
 mod slab;
 mod source;
+mod special;
 mod split;
 mod station;
 
@@ -150,6 +157,9 @@ pub struct Kernel {
     parts: Slab<Part>,
     calls: Slab<Call>,
     joins: Joins,
+    /// What special stations remember, by part and by call.
+    works: Vec<special::Work>,
+    call_works: Vec<special::Work>,
     sources: Vec<SourceState>,
     stations: Vec<StationState>,
     arrows: Vec<Vec<Arrow>>,
@@ -212,6 +222,8 @@ impl Kernel {
             parts: Slab::default(),
             calls: Slab::default(),
             joins: Joins::new(scenario),
+            works: Vec::new(),
+            call_works: Vec::new(),
             sources: scenario
                 .sources
                 .iter()
@@ -229,6 +241,7 @@ impl Kernel {
         };
         kernel.plan_faults()?;
         kernel.plan_autoscalers()?;
+        kernel.plan_outages()?;
         for index in 0..kernel.sources.len() {
             let thinkers = kernel.sources[index].thinkers;
             if thinkers == 0 {
@@ -313,6 +326,7 @@ impl Kernel {
             Appointment::ThinkingEnd(source, user) => {
                 self.begin_again(source as usize, user, sink)?;
             }
+            Appointment::Wake(station, why) => self.wake(station, why, sink)?,
         }
         Ok(true)
     }

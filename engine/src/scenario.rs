@@ -15,6 +15,7 @@ mod fields;
 mod files;
 mod graph;
 mod header;
+pub(crate) mod line;
 mod names;
 mod observe;
 mod path;

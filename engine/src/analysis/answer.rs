@@ -7,6 +7,7 @@ use super::histogram::Durations;
 use super::interval::Estimate;
 use super::precise::Precision;
 use super::runs::Runs;
+use super::serving::{self, ServingAnswer};
 use super::statistics::StationCounts;
 use super::theory::{self, Exact};
 use super::walk::Walk;
@@ -112,6 +113,8 @@ pub struct StationAnswer {
     pub p_reject: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p_abandon: Option<Value>,
+    #[serde(flatten)]
+    pub extra: ServingAnswer,
 }
 
 /// Requests at one moment, over all runs; a run that ended before it does not count.
@@ -221,6 +224,7 @@ impl Parts {
                     if station.autoscale.is_some() {
                         scale(runs, index, &mut answer);
                     }
+                    serving::fill_in(&mut answer, scenario, station, runs);
                     (id, answer)
                 })
                 .collect(),
@@ -315,7 +319,12 @@ impl Answer {
 
 /// The number at a dotted path, or the `value` of what stands there.
 fn lookup(whole: &serde_json::Value, path: &str) -> Option<f64> {
-    let found = path.split('.').try_fold(whole, |here, key| here.get(key))?;
+    let found = path
+        .split('.')
+        .try_fold(whole, |here, key| match key.parse::<usize>() {
+            Ok(index) if here.is_array() => here.get(index),
+            _ => here.get(key),
+        })?;
     found.as_f64().or_else(|| found.get("value")?.as_f64())
 }
 
@@ -332,7 +341,7 @@ const fn requests(runs: &Runs) -> Requests {
 }
 
 /// A ratio of two sums, with its interval from batches or from replications.
-fn value(runs: &Walk<'_>, parts: impl Fn(&Batch) -> (f64, f64)) -> Option<Value> {
+pub(super) fn value(runs: &Walk<'_>, parts: impl Fn(&Batch) -> (f64, f64)) -> Option<Value> {
     runs.ratio(parts)
 }
 
@@ -439,10 +448,16 @@ fn station_answer(
             |station| station.rejected as f64,
             |station| station.arrivals as f64,
         ),
+        // Some who leave after the warm-up came before it.
         p_abandon: per(
             |station| station.abandoned as f64,
             |station| station.arrivals as f64,
-        ),
+        )
+        .map(|share| Value {
+            value: share.value.min(1.0),
+            ..share
+        }),
+        extra: ServingAnswer::default(),
     }
 }
 
@@ -450,7 +465,7 @@ fn station_answer(
     clippy::cast_precision_loss,
     reason = "an estimate needs no more than 53 bits"
 )]
-fn area_s(area: u128) -> f64 {
+pub(super) fn area_s(area: u128) -> f64 {
     area as f64 / 1e9
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Batch {
     pub(super) paths: Vec<FlowBatch>,
     /// By component; sources have one too, and nothing in it.
     pub(super) stations: Vec<StationBatch>,
+    /// Levels times nanoseconds, and counts, by number of the gauge; empty until one is reported.
+    pub(super) gauges: Vec<u128>,
 }
 
 impl FlowBatch {
@@ -127,6 +129,7 @@ impl Batch {
             classes: vec![FlowBatch::new(bits); classes],
             paths: vec![FlowBatch::new(bits); paths],
             stations: vec![StationBatch::new(bits); components],
+            gauges: Vec::new(),
         }
     }
 
@@ -143,6 +146,7 @@ impl Batch {
         for station in &mut self.stations {
             station.clear();
         }
+        self.gauges.fill(0);
         done
     }
 
@@ -158,6 +162,18 @@ impl Batch {
         for (mine, theirs) in self.stations.iter_mut().zip(&next.stations) {
             mine.absorb(theirs);
         }
+        for (index, area) in next.gauges.iter().enumerate() {
+            *self.gauge(index) += area;
+        }
+    }
+
+    /// Area or count of a gauge.
+    #[inline]
+    pub(super) fn gauge(&mut self, index: usize) -> &mut u128 {
+        if self.gauges.len() <= index {
+            self.gauges.resize(index + 1, 0);
+        }
+        &mut self.gauges[index]
     }
 
     /// Takes over the figures of another run: lengths add up.

@@ -8,6 +8,8 @@
 //! process is measured over whole cycles.
 
 use super::batch::{Batch, StationBatch};
+use super::gauges::Gauges;
+use super::level::{Level, Levels};
 use super::observe::Observed;
 use super::warmup::{Cut, Series};
 use crate::kernel::{RunReport, Sink};
@@ -70,50 +72,6 @@ impl StationCounts {
     }
 }
 
-/// A level and its integral over time. The integral up to T is the sum of all falls' times, less all
-/// rises' times, plus the level times T: one addition a change, and no look at when it last changed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Level {
-    value: u64,
-    /// Wraps where more has risen than fallen.
-    falls_less_rises: u128,
-    /// The integral where the batch began.
-    before: u128,
-}
-
-impl Level {
-    #[inline]
-    fn rise(&mut self, now_ns: u64) {
-        self.value += 1;
-        self.falls_less_rises = self.falls_less_rises.wrapping_sub(u128::from(now_ns));
-    }
-
-    #[inline]
-    fn fall(&mut self, now_ns: u64) {
-        self.value -= 1;
-        self.falls_less_rises = self.falls_less_rises.wrapping_add(u128::from(now_ns));
-    }
-
-    /// Level times nanoseconds from the run's start to that moment.
-    fn integral(&self, at_ns: u64) -> u128 {
-        let rest = u128::from(self.value) * u128::from(at_ns);
-        self.falls_less_rises.wrapping_add(rest)
-    }
-
-    /// The integral over the batch that ends then; the next one begins.
-    fn cut(&mut self, at_ns: u64) -> u128 {
-        let integral = self.integral(at_ns);
-        integral - std::mem::replace(&mut self.before, integral)
-    }
-}
-
-/// Who is at a station.
-#[derive(Clone, Copy, Debug, Default)]
-struct Levels {
-    waiting: Level,
-    in_service: Level,
-}
-
 /// A watcher that measures everything the simulate answer asks for.
 #[derive(Clone, Debug)]
 pub struct Statistics {
@@ -133,6 +91,7 @@ pub struct Statistics {
     series: Series,
     in_system: Level,
     levels: Vec<Levels>,
+    gauges: Gauges,
     /// The next moment at which a batch or a bin ends.
     next_mark_ns: u64,
     /// One class has the figures of the system, and they are counted once.
@@ -194,6 +153,7 @@ impl Statistics {
             series: Series::new(bin_ns),
             in_system: Level::default(),
             levels: vec![Levels::default(); components],
+            gauges: Gauges::new(scenario),
             next_mark_ns: 0,
             has_classes: scenario.classes().len() > 1,
             servers: scaled(scenario),
@@ -273,6 +233,7 @@ impl Statistics {
             batch.waiting_area += levels.waiting.cut(now_ns);
             batch.service_area += levels.in_service.cut(now_ns);
         }
+        self.gauges.settle(now_ns, &mut self.now);
         if !self.has_classes {
             self.now.classes.fill(self.now.system.clone());
         }
@@ -400,10 +361,7 @@ fn scaled(scenario: &Scenario) -> Vec<(ComponentId, Level)> {
     let all = scenario.stations.iter().filter(scaled);
     all.map(|station| {
         let value = station.servers.map_or(0, u64::from);
-        let level = Level {
-            value,
-            ..Level::default()
-        };
+        let level = Level::standing(value);
         (station.component, level)
     })
     .collect()
@@ -527,6 +485,34 @@ impl Sink for Statistics {
         batch.service.record(service_ns);
         batch.sojourn.record(waiting_ns.saturating_add(service_ns));
         levels.in_service.fall(now.0);
+    }
+
+    #[inline]
+    fn ended_in_turns(
+        &mut self,
+        now: TimeNs,
+        station: ComponentId,
+        waiting_ns: u64,
+        in_service_ns: u64,
+        served_ns: u64,
+        went_well: bool,
+    ) {
+        let (batch, levels) = self.station(station);
+        batch.completed += u64::from(went_well);
+        batch.failed += u64::from(!went_well);
+        batch.service.record(served_ns);
+        batch
+            .sojourn
+            .record(waiting_ns.saturating_add(in_service_ns));
+        levels.in_service.fall(now.0);
+    }
+
+    fn gauge(&mut self, now: TimeNs, number: u32, level: u64) {
+        self.gauges.set(number, level, now.0, &mut self.now);
+    }
+
+    fn tally(&mut self, _now: TimeNs, number: u32) {
+        Gauges::tally(number, &mut self.now);
     }
 
     #[inline(always)]

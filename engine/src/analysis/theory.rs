@@ -13,7 +13,7 @@ use super::traffic;
 use crate::model::id::ComponentId;
 use crate::scenario::distribution::Distribution;
 use crate::scenario::valid::{
-    Arrivals, Batch, Choice, Fork, Hedge, Role, Rule, RuleId, Scenario, Station,
+    Arrivals, Batch, Choice, Discipline, Fork, Hedge, Role, Rule, RuleId, Scenario, Station,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -487,10 +487,6 @@ fn poisson_fed(feeders: &[Vec<Feeder>], product_form: &[bool]) -> Vec<bool> {
 
 /// In which order a station serves, as far as means depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    dead_code,
-    reason = "stations serve in order of arrival; `order` is where disciplines will say otherwise"
-)]
 enum Order {
     Arrival,
     /// Another order that looks at neither sizes nor classes, nobody interrupted.
@@ -504,8 +500,16 @@ enum Order {
     Other,
 }
 
-const fn order(_station: &Station) -> Order {
-    Order::Arrival
+const fn order(station: &Station) -> Order {
+    match station.line.discipline {
+        Discipline::Fifo => Order::Arrival,
+        Discipline::Lifo | Discipline::Random => Order::BlindToSize,
+        Discipline::ProcessorSharing => Order::Shared,
+        Discipline::LifoPreemptive => Order::NewestInterrupts,
+        Discipline::Priority => Order::Priority { interrupts: false },
+        Discipline::PreemptivePriority => Order::Priority { interrupts: true },
+        Discipline::Sjf | Discipline::Srpt | Discipline::Las => Order::Other,
+    }
 }
 
 /// Serves by itself from its own line, with nothing beside.
@@ -515,6 +519,7 @@ fn is_simple(scenario: &Scenario, station: &Station) -> bool {
         .iter()
         .any(|queue| queue.workers.contains(&station.component));
     station.role == Role::Serve
+        && station.line.serves_alike()
         && station.autoscale.is_none()
         && station.rate_limit.is_none()
         && station.calls.is_none()

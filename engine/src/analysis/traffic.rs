@@ -188,7 +188,7 @@ pub(super) fn shares(scenario: &Scenario, choice: &Choice, among: &[ComponentId]
                 .iter()
                 .filter_map(|id| scenario.station(*id))
                 .map(|station| {
-                    let servers = station.servers.map_or(f64::INFINITY, f64::from);
+                    let servers = station.effective_servers().unwrap_or(f64::INFINITY);
                     servers / calls::busy_s(scenario, station, 0)
                 })
                 .collect();
@@ -309,11 +309,11 @@ pub fn find_overload(scenario: &Scenario) -> Option<Overload> {
             .map(|(class, rate)| rate * calls::busy_s(scenario, station, class))
             .sum();
         // One that scales can have all it may scale to.
-        let by_servers = station
-            .autoscale
-            .map(|rule| rule.max)
-            .or(station.servers)
-            .map_or(0.0, |servers| work / f64::from(servers));
+        let servers = match station.autoscale {
+            Some(rule) => Some(f64::from(rule.max)),
+            None => station.effective_servers(),
+        };
+        let by_servers = servers.map_or(0.0, |servers| work / servers);
         let by_rate = station.rate_limit.map_or(0.0, |limit| total / limit.per_s);
         let utilization = by_servers.max(by_rate);
         let is_worse = worst

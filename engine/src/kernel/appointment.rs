@@ -28,9 +28,11 @@ pub(super) enum Appointment {
     Autoscale(u32, u32),
     /// Time without an answer is over: slot of the group, and its turn.
     Hedge(u32, u32),
+    /// A special station asked to be looked at: station, and why.
+    Wake(u32, u32),
 }
 
-const TURN_MASK: u32 = (1 << 28) - 1;
+pub(super) const TURN_MASK: u32 = (1 << 28) - 1;
 
 impl Appointment {
     #[inline]
@@ -46,6 +48,7 @@ impl Appointment {
             Self::Fault(slot) => (7, slot, 0),
             Self::Autoscale(slot, purpose) => (8, slot, purpose),
             Self::Hedge(group, turn) => (9, group, turn),
+            Self::Wake(station, why) => (10, station, why),
         };
         u64::from(slot) | u64::from(turn & TURN_MASK) << 32 | kind << 60
     }
@@ -68,7 +71,8 @@ impl Appointment {
             6 => Self::ThinkingEnd(slot, turn),
             7 => Self::Fault(slot),
             8 => Self::Autoscale(slot, turn),
-            _ => Self::Hedge(slot, turn),
+            9 => Self::Hedge(slot, turn),
+            _ => Self::Wake(slot, turn),
         }
     }
 }

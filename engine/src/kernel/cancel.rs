@@ -53,9 +53,14 @@ impl Kernel {
         station.present -= 1;
         let kind = if is_waiting {
             station.dequeue(&mut self.parts, slot);
+            self.switch_off(at, sink);
             EventKind::Abandoned
         } else {
             if station.role == Role::Serve && !self.parts.get(slot).is_parking {
+                if station.special.is_some() {
+                    self.stop_special(slot, at, sink);
+                }
+                let station = &mut self.stations[usize::from(at)];
                 station.busy -= 1;
                 if station.is_scaled {
                     self.note_busy(at);
@@ -73,5 +78,22 @@ impl Kernel {
             sink,
         );
         sink.cancelled(TimeNs(self.now), ComponentId(at), !is_waiting);
+    }
+
+    /// Takes a part out of a special station's service; the caller then takes it off the busy servers.
+    pub(super) fn stop_special<S: Sink>(&mut self, slot: u32, at: u16, sink: &mut S) {
+        let now = self.now;
+        let station = &mut self.stations[usize::from(at)];
+        let special = station.special.as_deref_mut();
+        if let Some(bench) = special.and_then(|it| it.bench.as_mut()) {
+            if bench.aside.holds(&self.parts, slot) {
+                bench.aside.remove(&mut self.parts, slot);
+                // While it was interrupted its server was another's.
+                station.busy += 1;
+            } else {
+                bench.interrupt(&mut self.parts, slot, now);
+            }
+        }
+        self.leave_special(slot, at, sink);
     }
 }

@@ -48,12 +48,16 @@ impl Kernel {
             }
             station.busy -= 1;
             station.present -= 1;
+            let is_special = station.special.is_some();
             self.end_service(slot, at, went_well, sink);
             if self.stations[usize::from(at)].kind == ComponentKind::Smtp && !went_well {
                 reply_code = REPLY_TRY_AGAIN;
             }
             if self.stations[usize::from(at)].is_scaled {
                 self.note_busy(at);
+            }
+            if is_special {
+                self.leave_special(slot, at, sink);
             }
             self.freed.push(at);
             if !self.return_to_caller(slot) {
@@ -121,13 +125,26 @@ impl Kernel {
             started_ns,
             ..
         } = *self.parts.get(slot);
-        sink.ended(
-            TimeNs(now),
-            ComponentId(at),
-            started_ns - arrived_ns,
-            now - started_ns,
-            went_well,
-        );
+        let (waiting_ns, in_service_ns) = (started_ns - arrived_ns, now - started_ns);
+        if self.stations[usize::from(at)].special.is_some() {
+            let served_ns = in_service_ns.saturating_sub(self.works[slot as usize].aside_ns);
+            sink.ended_in_turns(
+                TimeNs(now),
+                ComponentId(at),
+                waiting_ns,
+                in_service_ns,
+                served_ns,
+                went_well,
+            );
+        } else {
+            sink.ended(
+                TimeNs(now),
+                ComponentId(at),
+                waiting_ns,
+                in_service_ns,
+                went_well,
+            );
+        }
         let told = match (self.stations[usize::from(at)].kind, went_well) {
             (ComponentKind::Smtp, true) => Some((EventKind::EmailSent, REPLY_TAKEN)),
             (ComponentKind::Smtp, false) => Some((EventKind::EmailBounced, REPLY_TRY_AGAIN)),
@@ -156,6 +173,9 @@ impl Kernel {
         }
         let call = *self.calls.get(caller);
         self.calls.remove(caller);
+        if self.stations[usize::from(call.at)].special.is_some() {
+            self.take_up_work(caller, slot);
+        }
         let part = self.parts.get_mut(slot);
         part.at = call.at;
         part.arrived_ns = call.arrived_ns;
@@ -205,6 +225,7 @@ impl Kernel {
         station.dequeue(&mut self.parts, slot);
         station.present -= 1;
         let rule = station.on_abandon;
+        self.switch_off(at, sink);
         let event = self.event(EventKind::Abandoned, at, slot);
         self.emit(
             StageEvent {

@@ -270,6 +270,9 @@ impl Kernel {
             return self.refuse(slot, at, sink);
         }
         station.present += 1;
+        if station.special.is_some() {
+            return self.arrive_special(slot, at, sink);
+        }
         if station.knows_work {
             let part = self.parts.get_mut(slot);
             part.delay_ns =
@@ -327,7 +330,12 @@ impl Kernel {
     fn wait(&mut self, slot: u32, at: u16) -> Result<(), KernelError> {
         let station = &mut self.stations[usize::from(at)];
         station.enqueue(&mut self.parts, slot);
-        let Some((law, stream)) = &mut station.patience else {
+        self.begin_patience(slot, at)
+    }
+
+    /// Patience starts to run, where there is an end to it.
+    pub(super) fn begin_patience(&mut self, slot: u32, at: u16) -> Result<(), KernelError> {
+        let Some((law, stream)) = &mut self.stations[usize::from(at)].patience else {
             return Ok(());
         };
         let patience_ns = law.draw_ns(stream);
@@ -349,7 +357,7 @@ impl Kernel {
 
     /// True where the station may start one more now; else a wake-up is in the calendar.
     #[inline(always)]
-    fn has_token(&mut self, at: u16) -> Result<bool, KernelError> {
+    pub(super) fn has_token(&mut self, at: u16) -> Result<bool, KernelError> {
         let now = self.now;
         let Some(bucket) = &mut self.stations[usize::from(at)].bucket else {
             return Ok(true);
@@ -418,6 +426,9 @@ impl Kernel {
     /// The same, laid into its caller: for the steps that every visit takes.
     #[inline(always)]
     pub(super) fn fill_here<S: Sink>(&mut self, at: u16, sink: &mut S) -> Result<(), KernelError> {
+        if self.stations[usize::from(at)].special.is_some() {
+            return self.fill_special(at, sink);
+        }
         loop {
             let station = &self.stations[usize::from(at)];
             if station.busy >= station.servers {
@@ -442,7 +453,7 @@ impl Kernel {
 
     /// The job that has waited longest in the queues of a worker; ties by the queues' order.
     #[inline]
-    fn oldest_job(&self, worker: u16) -> Option<(u16, u32)> {
+    pub(super) fn oldest_job(&self, worker: u16) -> Option<(u16, u32)> {
         let queues = &self.stations[usize::from(worker)].queues;
         let heads = queues.iter().filter_map(|queue| {
             // One that a fault has stopped hands out nothing.
@@ -454,7 +465,7 @@ impl Kernel {
     }
 
     #[inline(never)]
-    fn pick_up<S: Sink>(
+    pub(super) fn pick_up<S: Sink>(
         &mut self,
         slot: u32,
         queue: u16,
@@ -484,7 +495,11 @@ impl Kernel {
             self.turn_of(slot);
         }
         self.enter(EventKind::Arrived, slot, worker, sink);
-        self.stations[usize::from(worker)].present += 1;
+        let state = &mut self.stations[usize::from(worker)];
+        state.present += 1;
+        if state.special.is_some() {
+            return self.begin_special(slot, worker, None, sink);
+        }
         self.start(slot, worker, sink)
     }
 
@@ -520,6 +535,9 @@ impl Kernel {
         let call = self.calls.insert(call);
         let call = call.ok_or_else(|| self.too_many(at))?;
         debug_assert_ne!(call, NONE);
+        if self.stations[usize::from(at)].special.is_some() {
+            self.keep_work(call, slot);
+        }
         self.parts.get_mut(slot).caller = call;
         self.go(slot, at, rule, sink)
     }
@@ -531,6 +549,6 @@ impl Kernel {
     clippy::cast_sign_loss,
     reason = "factors are positive, and saturation is refused by the clock"
 )]
-fn longer(service_ns: u64, factor: f64) -> u64 {
+pub(super) fn longer(service_ns: u64, factor: f64) -> u64 {
     libm::round(service_ns as f64 * factor) as u64
 }

@@ -46,6 +46,22 @@ pub trait Sink {
         went_well: bool,
     ) {
     }
+    /// Its service ended, in part of which it was not served: interrupted, or sharing a server.
+    fn ended_in_turns(
+        &mut self,
+        now: TimeNs,
+        station: ComponentId,
+        waiting_ns: u64,
+        in_service_ns: u64,
+        served_ns: u64,
+        went_well: bool,
+    ) {
+        self.ended(now, station, waiting_ns, in_service_ns, went_well);
+    }
+    /// A level beside those above has changed; numbered as in `scenario::line::gauges`.
+    fn gauge(&mut self, now: TimeNs, number: u32, level: u64) {}
+    /// A count beside those above goes up by one.
+    fn tally(&mut self, now: TimeNs, number: u32) {}
     /// A worker pulled it from here.
     fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {}
     /// It was refused (`Rejected`) or left the line (`Abandoned`).
@@ -115,6 +131,43 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
             .ended(now, station, waiting_ns, service_ns, went_well);
         self.1
             .ended(now, station, waiting_ns, service_ns, went_well);
+    }
+    #[inline]
+    fn ended_in_turns(
+        &mut self,
+        now: TimeNs,
+        station: ComponentId,
+        waiting_ns: u64,
+        in_service_ns: u64,
+        served_ns: u64,
+        went_well: bool,
+    ) {
+        self.0.ended_in_turns(
+            now,
+            station,
+            waiting_ns,
+            in_service_ns,
+            served_ns,
+            went_well,
+        );
+        self.1.ended_in_turns(
+            now,
+            station,
+            waiting_ns,
+            in_service_ns,
+            served_ns,
+            went_well,
+        );
+    }
+    #[inline]
+    fn gauge(&mut self, now: TimeNs, number: u32, level: u64) {
+        self.0.gauge(now, number, level);
+        self.1.gauge(now, number, level);
+    }
+    #[inline]
+    fn tally(&mut self, now: TimeNs, number: u32) {
+        self.0.tally(now, number);
+        self.1.tally(now, number);
     }
     #[inline(always)]
     fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {

@@ -3,9 +3,11 @@
 //! Belongs here: what one station knows of itself. Does not belong here: where parts go (route),
 //! events (kernel).
 
+use super::heap::Ticket;
 use super::rng::Stream;
 use super::sampler::Sampler;
 use super::slab::{NONE, Part, Slab};
+use super::special::{self, Special};
 use crate::model::topology::{Channel, ComponentKind};
 use crate::scenario::valid::{Choice, RateLimit, Role, Rule, RuleId, Scenario};
 
@@ -32,6 +34,8 @@ pub(super) struct StationState {
     pub(super) as_set: AsSet,
     /// An autoscaler changes the number of its servers.
     pub(super) is_scaled: bool,
+    /// A line or servers of another kind; `None` is the plain way.
+    pub(super) special: Option<Box<Special>>,
     /// Down, by a fault.
     pub(super) is_down: bool,
     /// Services begun before this moment fail: the station went down under them.
@@ -132,6 +136,7 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
                     failure_probability: 0.0,
                 },
                 is_scaled: false,
+                special: None,
                 is_down: false,
                 cut_before_ns: 0,
                 slowness: None,
@@ -194,13 +199,17 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
             state.channel = scenario.paths()[path.index()].channel;
         }
     }
+    special::compile(scenario, seed, &mut states);
     states
 }
 
 impl StationState {
     /// First in line.
     #[inline]
-    pub(super) const fn head(&self) -> Option<u32> {
+    pub(super) fn head(&self) -> Option<u32> {
+        if let Some(special) = &self.special {
+            return special.line.head();
+        }
         if self.first == NONE {
             None
         } else {
@@ -213,9 +222,13 @@ impl StationState {
     pub(super) fn enqueue(&mut self, parts: &mut Slab<Part>, slot: u32) {
         let last = self.last;
         let part = parts.get_mut(slot);
+        part.is_waiting = true;
+        if self.special.is_some() {
+            self.enqueue_by_rank(parts, slot);
+            return;
+        }
         part.before = last;
         part.after = NONE;
-        part.is_waiting = true;
         if last == NONE {
             self.first = slot;
         } else {
@@ -225,13 +238,33 @@ impl StationState {
         self.waiting += 1;
     }
 
-    /// Leaves the line, wherever it stands in it.
+    /// Joins a line that has an order of its own.
+    fn enqueue_by_rank(&mut self, parts: &mut Slab<Part>, slot: u32) {
+        let Some(special) = self.special.as_deref_mut() else {
+            return;
+        };
+        let class = parts.get(slot).class;
+        let size_ns = if special.line.discipline.is_by_size() {
+            self.service[usize::from(class)].draw_ns(&mut self.service_stream)
+        } else {
+            0
+        };
+        let ticket = special.line.ticket(slot, class, size_ns);
+        special.line.push(parts, ticket);
+        self.waiting += 1;
+    }
+
+    /// Leaves the line, wherever it stands in it; a special station gives its ticket back.
     #[inline]
-    pub(super) fn dequeue(&mut self, parts: &mut Slab<Part>, slot: u32) {
+    pub(super) fn dequeue(&mut self, parts: &mut Slab<Part>, slot: u32) -> Option<Ticket> {
         let part = parts.get_mut(slot);
         let (before, after) = (part.before, part.after);
         assert!(part.is_waiting, "only a waiting part leaves a line");
         part.is_waiting = false;
+        if let Some(special) = self.special.as_deref_mut() {
+            self.waiting -= 1;
+            return Some(special.line.remove(parts, slot));
+        }
         if before == NONE {
             self.first = after;
         } else {
@@ -243,6 +276,7 @@ impl StationState {
             parts.get_mut(after).before = before;
         }
         self.waiting -= 1;
+        None
     }
 }
 

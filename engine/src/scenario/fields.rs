@@ -56,6 +56,11 @@ impl<'a> Fields<'a> {
         self.take_entry(key).map(|entry| &entry.node)
     }
 
+    /// Is the key written, whoever takes it?
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
     fn take_entry(&mut self, key: &'static str) -> Option<&'a Entry> {
         self.known.push(key);
         let index = self.entries.iter().position(|entry| entry.key == key)?;

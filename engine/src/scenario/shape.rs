@@ -194,6 +194,7 @@ fn check_work(scenario: &Scenario, nodes: &[&Node], problems: &mut Problems<'_>)
             let is_plain = scenario.station(*id).is_some_and(|station| {
                 station.role == Role::Serve
                     && station.servers == Some(1)
+                    && station.line.is_plain()
                     && station.capacity.is_none()
                     && station.patience.is_none()
                     && station.rate_limit.is_none()
@@ -212,7 +213,7 @@ fn check_work(scenario: &Scenario, nodes: &[&Node], problems: &mut Problems<'_>)
                         "the work left at `{}` is not known",
                         scenario.component(*id).id
                     ),
-                    "choose by least-work-left among stations with one server and no capacity, patience, rate limit, calls, autoscaler, queue or faults, without hedges; or by least-connections",
+                    "choose by least-work-left among stations with one server in order of arrival and no capacity, patience, rate limit, calls, autoscaler, queue or faults, without hedges; or by least-connections",
                 );
                 return;
             }

@@ -5,24 +5,13 @@
 use super::autoscale;
 use super::distribution::{self, Distribution};
 use super::fields::{self, Bound, Fields};
-use super::problem::{Place, Problems, nearest_hint};
+use super::line;
+use super::problem::{Place, Problems};
 use super::raw::{Node, Value};
 use super::rule::Rules;
 use super::valid::{RateLimit, Role, Rule, RuleId, Station};
 use crate::model::id::ComponentId;
 use crate::model::topology::ComponentKind;
-
-const DISCIPLINES: &[&str] = &[
-    "fifo",
-    "lifo",
-    "lifo-preemptive",
-    "random",
-    "priority",
-    "preemptive-priority",
-    "processor-sharing",
-    "sjf",
-    "srpt",
-];
 
 /// Reads the keys of a station beyond `id`, `kind` and `label`, which the caller took.
 pub(super) fn read(
@@ -35,7 +24,7 @@ pub(super) fn read(
     for key in ["timeout_s", "breaker"] {
         fields.not_yet(key, problems);
     }
-    discipline(&mut fields, problems);
+    let line = line::read(&mut fields, problems);
     let servers_node = fields.take("servers");
     let servers = servers_node.and_then(|node| count_or_infinite(node, "servers", problems));
     let scaled = fields
@@ -77,7 +66,10 @@ pub(super) fn read(
     let place = fields.place;
     fields.finish(problems);
 
-    let (service, next) = (service?, next?);
+    let (mut service, next, line) = (service?, next?, line?);
+    if let Some(law) = line.by_server.first() {
+        service = vec![law.clone(); rules.names.classes.len()];
+    }
     let holds = kind == ComponentKind::Queue && servers_node.is_none();
     let role = match (holds, next_node.is_some(), service.is_empty()) {
         (true, true, _) => Role::Hold,
@@ -96,19 +88,21 @@ pub(super) fn read(
     } else {
         Vec::new()
     };
-    Some(Station {
+    let servers_unsaid = match kind {
+        _ if !line.by_server.is_empty() => u32::try_from(line.by_server.len()).ok(),
+        ComponentKind::Delay => None,
+        _ => Some(1),
+    };
+    let station = Station {
         component,
         role,
         servers: match role {
-            Role::Serve => servers.unwrap_or(if kind == ComponentKind::Delay {
-                None
-            } else {
-                Some(1)
-            }),
+            Role::Serve => servers.unwrap_or(servers_unsaid),
             Role::Hold | Role::Keep | Role::Park => None,
         },
         autoscale: scaled.filter(|_| role == Role::Serve),
         service,
+        line,
         capacity,
         on_full,
         patience,
@@ -119,7 +113,9 @@ pub(super) fn read(
         calls,
         next,
         workers,
-    })
+    };
+    line::check(&station, &what, place, problems);
+    Some(station)
 }
 
 /// Who serves has a service time, and nobody else.
@@ -148,23 +144,6 @@ fn check_service(
         return None;
     }
     Some(())
-}
-
-fn discipline(fields: &mut Fields<'_>, problems: &mut Problems<'_>) {
-    let Some(node) = fields.take("discipline") else {
-        return;
-    };
-    match fields::text(node, "discipline", problems) {
-        None | Some("fifo") => {}
-        Some(name) if DISCIPLINES.contains(&name) => {
-            problems.not_yet(node.place, &format!("the discipline `{name}`"));
-        }
-        Some(name) => problems.add_with_hint(
-            node.place,
-            format!("no discipline is named `{name}`"),
-            nearest_hint(name, DISCIPLINES),
-        ),
-    }
 }
 
 /// `Some(None)` is infinite.

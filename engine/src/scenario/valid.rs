@@ -5,6 +5,7 @@
 //! Components are numbered as in the topology: sources first, then stations, each in file order.
 
 use super::distribution::Distribution;
+pub use super::line::{BatchService, Breakdown, Discipline, Gauge, IdleServer, Line};
 use crate::model::id::ComponentId;
 use crate::model::topology::{Class, Component, ComponentKind, Path, Topology};
 use std::sync::Arc;
@@ -218,6 +219,8 @@ pub struct Station {
     pub autoscale: Option<Autoscale>,
     /// Service time of each class of the scenario; empty where it does not serve.
     pub service: Vec<Distribution>,
+    /// Who is served next, and by which servers.
+    pub line: Line,
     /// Most present in waiting plus service; `None` is unlimited.
     pub capacity: Option<u32>,
     /// Taken when full; `None` ends the part as rejected.

@@ -221,9 +221,9 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     ),
     (
         "next = \"done\"",
-        "discipline = \"srpt\"",
-        "21:14",
-        &["not yet supported", "srpt"],
+        "idle_server = \"random\"",
+        "21:15",
+        &["`idle_server`", "add `service_by_server`"],
     ),
     (
         "next = \"done\"",

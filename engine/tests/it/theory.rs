@@ -27,7 +27,7 @@ pub(crate) fn single(requests: u32, rate_per_s: f64, rest: &str) -> String {
 }
 
 /// What is wrong with an answer: values outside their interval, intervals wider than the allowance.
-fn complaints(text: &str, expected: &[(&str, f64, f64)]) -> Vec<String> {
+pub(crate) fn complaints(text: &str, expected: &[(&str, f64, f64)]) -> Vec<String> {
     let scenario = load(text, &[]).expect("valid");
     let runs = replicate(&scenario, scenario.seed, REPLICATIONS, 2).expect("the runs end");
     let answer = serde_json::to_value(Answer::new(&scenario, scenario.seed, &runs)).expect("JSON");
@@ -35,7 +35,12 @@ fn complaints(text: &str, expected: &[(&str, f64, f64)]) -> Vec<String> {
     let widen = student_t_quantile(1.0 - 0.0005 / CHECKS_MAX, df) / student_t_quantile(0.975, df);
     let mut list = Vec::new();
     for (path, exact, allowance) in expected {
-        let found = path.split('.').fold(&answer, |here, key| &here[key]);
+        let found = path
+            .split('.')
+            .fold(&answer, |here, key| match key.parse::<usize>() {
+                Ok(index) => &here[index],
+                Err(_) => &here[key],
+            });
         let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
         let value = number(&found["value"]);
         let half = (number(&found["ci"][1]) - number(&found["ci"][0])) / 2.0 * widen;

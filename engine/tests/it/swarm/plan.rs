@@ -147,7 +147,8 @@ fn plan(station: &Table, workers: Vec<usize>) -> Plan {
         has_patience: has("patience"),
         has_timeout: has("timeout_s"),
         calls: has("calls"),
-        bucket: bucket.filter(|_| !limit_has("refill")),
+        // A batch takes one token for all its members.
+        bucket: bucket.filter(|_| !limit_has("refill") && !has("batch_service")),
         users: None,
         workers,
     }
