@@ -5,7 +5,6 @@ use flowreel_engine::kernel::{EventSink, run};
 use flowreel_engine::model::check::StreamCheck;
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
 use flowreel_engine::scenario::load;
-use std::fmt::Write as _;
 
 /// Jobs a, b, c, d come at 20, 21, 22 and 23 s and need 4, 3, 1 and 2 s; d is the most urgent, then
 /// b and c, then a.
@@ -19,15 +18,13 @@ fn four_jobs(sizes_s: Option<[f64; 4]>, keys: &str, rest: &str) -> String {
     let mut classes = String::new();
     for (index, name) in NAMES.iter().enumerate() {
         let priority = PRIORITIES[index];
-        let _ = write!(text, "[[class]]\nid = \"{name}\"\npriority = {priority}\n");
-        let _ = write!(
-            classes,
+        text += &format!("[[class]]\nid = \"{name}\"\npriority = {priority}\n");
+        let mix = NAMES.map(|it| format!("{it} = {}", u8::from(it == *name)));
+        classes += &format!(
             "[[source]]\nid = \"from-{name}\"\narrivals = {{ process = \"deterministic\", every_s = {} }}\n\
              mix = {{ {} }}\nto = \"s\"\n",
             20 + index,
-            NAMES
-                .map(|it| format!("{it} = {}", u8::from(it == *name)))
-                .join(", ")
+            mix.join(", ")
         );
     }
     text += &classes;
@@ -36,11 +33,8 @@ fn four_jobs(sizes_s: Option<[f64; 4]>, keys: &str, rest: &str) -> String {
         let laws = NAMES.iter().zip(sizes_s).map(|(name, mean_s)| {
             format!("{name} = {{ dist = \"deterministic\", mean_s = {mean_s} }}")
         });
-        let _ = write!(
-            text,
-            "service_by_class = {{ {} }}\n",
-            laws.collect::<Vec<_>>().join(", ")
-        );
+        let laws = laws.collect::<Vec<_>>().join(", ");
+        text += &format!("service_by_class = {{ {laws} }}\n");
     }
     text + keys + "\n" + rest
 }
