@@ -3,6 +3,7 @@
 //! Belongs here: the list of checks and how each is run. Does not belong here: the rules of the house (tidy).
 
 mod determinism;
+mod exact;
 mod pictures;
 
 use crate::environment::Environment;
@@ -19,12 +20,16 @@ pub(crate) const BUILD_PROGRAMS: &[&str] =
 /// Random scenarios of a long run.
 const SWARM_LONG: &str = "4000";
 
-/// Runs all checks; `long` adds the swarm of random scenarios.
+/// Runs all checks; `long` adds the swarm of random scenarios and the exact values with tighter intervals.
 pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     let mut steps = Steps::default();
     steps.run("packages", || machine::provide(environment, Need::Checks));
     read_the_text(environment, &mut steps);
     run_the_tests(environment, &mut steps, long);
+    if long {
+        steps.run("exact values", || exact::check(environment, false));
+        steps.run("exact values, tighter", || exact::check(environment, true));
+    }
     ask_the_programs(environment, &mut steps);
     steps.run("licences and sources", || {
         if !environment.has("cargo-deny") {
