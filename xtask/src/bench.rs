@@ -2,6 +2,8 @@
 //!
 //! Belongs here: which bench measures what, the summary's shape. Does not belong here: the workloads.
 
+mod peers;
+
 use crate::environment::Environment;
 use crate::{Outcome, process, talk};
 use anyhow::{Context, Result, bail};
@@ -39,6 +41,9 @@ pub(crate) fn run(environment: &Environment, area: Option<&str>) -> Result<Outco
                 .into_iter()
                 .filter(|figure| !taken.iter().any(|id| figure["id"] == **id)),
         );
+    }
+    if area == Some("kernel") {
+        results.extend(peers::run(environment)?);
     }
     results.sort_by(|a, b| a["id"].as_str().cmp(&b["id"].as_str()));
     let mut rows = vec![

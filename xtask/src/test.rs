@@ -138,6 +138,9 @@ fn ask_the_programs(environment: &Environment, steps: &mut Steps) {
         return;
     }
     steps.run("same bytes again", || determinism::check(environment));
+    steps.run("same bytes as shipped", || {
+        determinism::check_builds(environment)
+    });
     steps.run("pictures", || pictures::check(environment));
 }
 
