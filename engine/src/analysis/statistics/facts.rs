@@ -3,6 +3,7 @@
 //! Belongs here: one short method for each fact. Does not belong here: what follows from the counts.
 
 use super::Statistics;
+use crate::analysis::gauges::Gauges;
 use crate::kernel::Sink;
 use crate::model::event::Outcome;
 use crate::model::id::{ClassId, ComponentId, PathId};
