@@ -98,6 +98,10 @@ fn run(model: Model, requests: u64) -> (u64, Histogram) {
             sim.advance(gaps.exponential(model.gap_ns)).await;
             shared.enqueue(0, sim.now());
         }
+        // A waker must not outlive the run.
+        for station in &shared.stations {
+            station.asleep.borrow_mut().clear();
+        }
     });
     assert!(outcome.is_ok(), "the generator never sleeps for good");
     (shared.events.get(), shared.histogram.take())
