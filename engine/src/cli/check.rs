@@ -24,6 +24,12 @@ struct CheckAnswer {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     scenario: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    title: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    watch: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    expect: String,
     valid: bool,
     problems: Vec<ProblemAnswer>,
     /// Problems beyond those listed.
@@ -71,6 +77,9 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                 schema: "flowreel.check/1",
                 file,
                 scenario: Some(scenario.topology.name.clone()),
+                title: scenario.topology.title.clone(),
+                watch: scenario.watch.clone(),
+                expect: scenario.expect.clone(),
                 valid: true,
                 problems: Vec::new(),
                 more: 0,
@@ -87,6 +96,15 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                     scenario.sources.len(),
                     scenario.classes().len()
                 ))?;
+                for (name, text) in [
+                    ("title", &answer.title),
+                    ("watch", &answer.watch),
+                    ("expect", &answer.expect),
+                ] {
+                    if !text.is_empty() {
+                        console.line(format_args!("{name}: {text}"))?;
+                    }
+                }
                 for warning in &answer.warnings {
                     console.line(format_args!("warning: {warning}"))?;
                 }
@@ -118,6 +136,9 @@ fn report(
             schema: "flowreel.check/1",
             file,
             scenario: None,
+            title: String::new(),
+            watch: String::new(),
+            expect: String::new(),
             valid: false,
             problems: error
                 .problems

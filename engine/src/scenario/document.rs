@@ -78,6 +78,8 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
             classes,
             paths,
         },
+        watch: header.watch.unwrap_or_default().to_owned(),
+        expect: header.expect.unwrap_or_default().to_owned(),
         seed: u64::try_from(header.seed).ok()?,
         stop: header.stop?,
         warmup: header.warmup?,

@@ -12,6 +12,8 @@ use super::valid::{Stop, Warmup};
 pub(super) struct Header<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) title: Option<&'a str>,
+    pub(super) watch: Option<&'a str>,
+    pub(super) expect: Option<&'a str>,
     pub(super) seed: i64,
     pub(super) stop: Option<Stop>,
     pub(super) warmup: Option<Warmup>,
@@ -21,9 +23,10 @@ pub(super) struct Header<'a> {
 pub(super) fn read<'a>(fields: &mut Fields<'a>, problems: &mut Problems<'_>) -> Header<'a> {
     schema(fields, problems);
     let name = name(fields, problems);
-    let title = fields
-        .take("title")
-        .and_then(|node| fields::text(node, "title", problems));
+    let [title, watch, expect] = ["title", "watch", "expect"].map(|key| {
+        let node = fields.take(key)?;
+        fields::text(node, key, problems)
+    });
     let seed = fields
         .take_count("seed", 0, i64::MAX, problems)
         .unwrap_or(1);
@@ -41,6 +44,8 @@ pub(super) fn read<'a>(fields: &mut Fields<'a>, problems: &mut Problems<'_>) -> 
     Header {
         name,
         title,
+        watch,
+        expect,
         seed,
         stop,
         warmup,

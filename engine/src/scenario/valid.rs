@@ -394,6 +394,10 @@ pub struct Slo {
 pub struct Scenario {
     /// Names, kinds, arrows, classes, paths.
     pub topology: Topology,
+    /// What to look at while it runs; may be empty.
+    pub watch: String,
+    /// What comes of it; may be empty.
+    pub expect: String,
     /// Seed where none is given.
     pub seed: u64,
     /// When a run ends.
