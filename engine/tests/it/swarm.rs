@@ -15,6 +15,7 @@ mod plan;
 mod rules;
 mod run;
 mod shrink;
+mod stations;
 mod tree;
 mod witness;
 
