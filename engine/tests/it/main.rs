@@ -19,6 +19,7 @@ mod reel_hostile;
 mod replay;
 mod scenario;
 mod simulate;
+mod stories;
 mod swarm;
 mod theory;
 mod theory_joins;
