@@ -26,8 +26,8 @@ pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     steps.run("packages", || machine::provide(environment, Need::Checks));
     read_the_text(environment, &mut steps);
     run_the_tests(environment, &mut steps, long);
+    steps.run("exact values", || exact::check(environment, false));
     if long {
-        steps.run("exact values", || exact::check(environment, false));
         steps.run("exact values, tighter", || exact::check(environment, true));
     }
     ask_the_programs(environment, &mut steps);

@@ -119,6 +119,24 @@ fn drawing_the_same_server_twice_is_caught() {
 }
 
 #[test]
+fn the_last_come_served_first_is_caught() {
+    let caught = ["system.sojourn_s.p99", "stations.s.waiting_s.p99"];
+    let kept = [
+        "system.sojourn_s.mean",
+        "stations.s.waiting_s.mean",
+        "system.in_system",
+    ];
+    bites(
+        "mm1-rho0.5",
+        "servers = 1",
+        "servers = 1\ndiscipline = \"lifo\"",
+        20_000.0,
+        &caught,
+        &kept,
+    );
+}
+
+#[test]
 fn one_place_more_is_caught() {
     let caught = [
         "stations.s.p_reject",

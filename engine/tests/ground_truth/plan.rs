@@ -13,7 +13,7 @@ const JOBS_FOR_MEANS: f64 = 40_000.0;
 const REPLICATIONS_MIN: f64 = 64.0;
 const REPLICATIONS_MAX: f64 = 256.0;
 /// Share of a run that is cut, or more where the model forgets its beginning slowly.
-const CUT: f64 = 0.1;
+const CUT: f64 = 0.02;
 /// Relaxation times that are cut at least.
 const RELAXATIONS: f64 = 20.0;
 
@@ -145,7 +145,11 @@ fn load(case: &Case, row: &Value, mean_s: f64) -> f64 {
         .and_then(|name| case.expect["stations"][name]["utilization"].as_f64());
     let offered = case.rate_per_s() * mean_s / servers;
     let has_limit = !row["capacity"].is_null() || row.get("patience").is_some();
-    let by_table = case.exact("utilization").filter(|_| !has_limit);
+    let by_server = list(&case.expect["servers"]).iter();
+    let busiest = by_server
+        .filter_map(|server| server["utilization"].as_f64())
+        .reduce(f64::max);
+    let by_table = case.exact("utilization").or(busiest).filter(|_| !has_limit);
     let load = by_station
         .or(by_table)
         .or(case.params["arrival_rate_per_server_per_s"].as_f64());
