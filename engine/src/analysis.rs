@@ -7,6 +7,7 @@ mod answer;
 mod batch;
 mod calls;
 mod closed;
+mod conditions;
 mod gauges;
 mod histogram;
 mod interval;

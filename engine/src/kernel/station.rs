@@ -13,6 +13,10 @@ use crate::scenario::valid::{Choice, RateLimit, Role, Rule, RuleId, Scenario};
 
 /// One station at work. Sources have one too, unused, so that component numbers are positions.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags that stand alone, read on the hot path"
+)]
 pub(super) struct StationState {
     pub(super) role: Role,
     pub(super) kind: ComponentKind,

@@ -17,11 +17,8 @@ fn check(text: &str) {
         let line = problem.line.expect("a line");
         let column = problem.column.expect("a column");
         // The end of the text is a place too.
-        let length = lines
-            .get(line - 1)
-            .unwrap_or_else(|| panic!("{problem} in {text:?}"))
-            .chars()
-            .count();
+        assert!((1..=lines.len()).contains(&line), "{problem} in {text:?}");
+        let length = lines[line - 1].chars().count();
         assert!((1..=length + 1).contains(&column), "{problem} in {text:?}");
         assert!(
             !problem.message.is_empty() && !problem.hint.is_empty(),

@@ -20,13 +20,17 @@ pub(super) fn run(path: &Path, outlet: &Outlet) -> Result<(), Stopped> {
             "scenario {shown} cannot be read: {error}; name a TOML file from scenarios/"
         ))
     })?;
-    let scenario = scenario::load(&text, &[]).map_err(|error| {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let read_file =
+        |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
+    let loaded = scenario::load_with_files(&text, &[], &read_file).map_err(|error| {
         let first = error
             .problems
             .first()
             .map_or_else(|| error.to_string(), ToString::to_string);
         SourceError::Bad(format!("{shown}: {first}"))
     })?;
+    let scenario = loaded.scenario;
     let seed = scenario.seed;
     let planned_end = match scenario.stop {
         Stop::Duration(ns) => Some(TimeNs(ns)),
