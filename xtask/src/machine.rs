@@ -39,6 +39,13 @@ pub(crate) fn provide(environment: &Environment, need: Need) -> Result<Ending> {
     let mut wanted: Vec<&str> = [PICTURES, WINDOW].concat();
     if need == Need::Checks {
         wanted.extend(WINDOW_TESTS);
+        // Debian ships the module without what it needs to make an environment.
+        if !environment.has("python3") {
+            wanted.push("python3");
+        }
+        if !can_make_python_environments() {
+            wanted.push("python3-venv");
+        }
         let has_node_tests = environment
             .root
             .join("live-backend/tests/package.json")
@@ -80,6 +87,14 @@ pub(crate) fn provide(environment: &Environment, need: Need) -> Result<Ending> {
         install(&missing)?;
     }
     Ok(Ending::Passed(format!("installed {}", missing.join(" "))))
+}
+
+fn can_make_python_environments() -> bool {
+    let mut ask = Command::new("python3");
+    ask.args(["-c", "import ensurepip, venv"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    ask.status().is_ok_and(|status| status.success())
 }
 
 fn is_installed(package: &str) -> bool {

@@ -4,6 +4,7 @@
 
 mod determinism;
 mod exact;
+mod other_readers;
 mod pictures;
 
 use crate::environment::Environment;
@@ -141,6 +142,7 @@ fn ask_the_programs(environment: &Environment, steps: &mut Steps) {
     steps.run("same bytes as shipped", || {
         determinism::check_builds(environment)
     });
+    steps.run("other readers", || other_readers::check(environment));
     steps.run("pictures", || pictures::check(environment));
 }
 

@@ -1,0 +1,112 @@
+//! What we write is read by programs that share no code with ours: Python, with packages from PyPI.
+//!
+//! Belongs here: the packages, and what both sides must agree on. Does not belong here: the formats.
+
+use crate::environment::Environment;
+use crate::process;
+use crate::steps::Ending;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Packages, each with the version that the checks were written against.
+const PACKAGES: &[&str] = &["msgpack==1.*", "zstandard==0.25.*", "perfetto==0.59.*"];
+
+/// Every shipped reel, read from its specification alone and after export.
+pub(crate) fn check(environment: &Environment) -> Result<Ending> {
+    let python = python(environment)?;
+    let folder = environment.target.join("xtask-test");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{} cannot be made", folder.display()))?;
+    let reels = shipped(&environment.root.join("recordings"))?;
+    for reel in &reels {
+        let name = reel.display();
+        let info = flowreel(environment, &["info"], reel, &[])?;
+        let told = script(environment, &python, "tools/read_reel.py", reel)?;
+        for key in ["final_hash", "events", "keyframes"] {
+            ensure!(
+                told[key] == info[key],
+                "{name}: {key} is {} by the specification and {} by flowreel",
+                told[key],
+                info[key]
+            );
+        }
+        let trace = folder.join("export.perfetto");
+        let out = trace.to_string_lossy().into_owned();
+        let exported = flowreel(
+            environment,
+            &["export"],
+            reel,
+            &["--format", "perfetto", "--out", &out],
+        )?;
+        let told = script(environment, &python, "tools/read_perfetto.py", &trace)?;
+        ensure!(
+            told["slices"] == exported["items"],
+            "{name}: {} slices were written and {} are read",
+            exported["items"],
+            told["slices"]
+        );
+    }
+    Ok(Ending::Passed(format!(
+        "{} reels read from the specification, and as Perfetto traces",
+        reels.len()
+    )))
+}
+
+fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut reels = Vec::new();
+    for entry in std::fs::read_dir(folder).context("recordings/ cannot be listed")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "reel") {
+            reels.push(path);
+        }
+    }
+    reels.sort();
+    ensure!(!reels.is_empty(), "there is no reel in recordings/");
+    Ok(reels)
+}
+
+/// A Python with the packages, made once beside the builds.
+fn python(environment: &Environment) -> Result<PathBuf> {
+    let home = environment.target.join("xtask-python");
+    let python = home.join("bin/python");
+    let stamp = home.join("packages");
+    let wanted = PACKAGES.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|held| held == wanted) {
+        return Ok(python);
+    }
+    process::run(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&home),
+    )?;
+    let mut install = Command::new(&python);
+    install
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+        ])
+        .args(PACKAGES);
+    process::run(&mut install)?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("{}", stamp.display()))?;
+    Ok(python)
+}
+
+fn script(environment: &Environment, python: &Path, script: &str, file: &Path) -> Result<Value> {
+    let mut command = Command::new(python);
+    command.arg(environment.root.join(script)).arg(file);
+    let text = process::output(&mut command)?;
+    serde_json::from_str(&text).with_context(|| format!("{script} did not answer in JSON"))
+}
+
+fn flowreel(environment: &Environment, verb: &[&str], reel: &Path, rest: &[&str]) -> Result<Value> {
+    let mut command = Command::new(environment.program("flowreel"));
+    command.args(verb).arg(reel).args(rest).arg("--json");
+    let text = process::output(&mut command)?;
+    serde_json::from_str(&text).context("flowreel did not answer in JSON")
+}
