@@ -5,17 +5,22 @@
 //! `pub(crate) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError>`.
 //! A new verb is one file, one `mod` line, one variant of [`Verb`], one arm in [`dispatch`].
 
+mod annotate;
 mod cat;
 mod check;
 mod condition;
 mod console;
+mod diff;
 mod error;
 mod event_line;
+mod export;
 mod hand_over;
 mod import;
 mod info;
+mod merge;
 mod moment;
 mod recover;
+mod redact;
 mod reel_file;
 mod replay;
 mod request;
@@ -25,6 +30,8 @@ mod schema;
 mod simulate;
 mod simulate_out;
 mod simulate_table;
+mod slice;
+mod split;
 mod state;
 mod usage;
 mod verify;
@@ -71,6 +78,20 @@ enum Verb {
     Requests(requests::Args),
     /// Write out events.
     Cat(cat::Args),
+    /// Cut a stretch of time, or the events of some requests or components, out of a reel.
+    Slice(slice::Args),
+    /// Join reels: stretches of one run, or recordings of several machines on one clock.
+    Merge(merge::Args),
+    /// Cut a reel into several, by time, component or class.
+    Split(split::Args),
+    /// Say at which event two runs part, and compare their figures.
+    Diff(diff::Args),
+    /// Write a copy of a reel without fields that others must not see.
+    Redact(redact::Args),
+    /// Note something at a moment of a reel, in a file beside it.
+    Annotate(annotate::Args),
+    /// Turn a reel into a file for another tool.
+    Export(export::Args),
     /// Turn traces of other tools into a reel.
     Import(import::Args),
     /// Run the live backend (`flowreel-live`) with the arguments that follow.
@@ -94,6 +115,13 @@ fn dispatch(verb: &Verb, console: &mut Console<'_>) -> Result<Outcome, CliError>
         Verb::Request(args) => request::run(args, console),
         Verb::Requests(args) => requests::run(args, console),
         Verb::Cat(args) => cat::run(args, console),
+        Verb::Slice(args) => slice::run(args, console),
+        Verb::Merge(args) => merge::run(args, console),
+        Verb::Split(args) => split::run(args, console),
+        Verb::Diff(args) => diff::run(args, console),
+        Verb::Redact(args) => redact::run(args, console),
+        Verb::Annotate(args) => annotate::run(args, console),
+        Verb::Export(args) => export::run(args, console),
         Verb::Import(args) => import::run(args, console),
         Verb::Live(args) => hand_over::run("flowreel-live", &[], args, console),
         Verb::View(args) => hand_over::run("flowreel-view", &[], args, console),

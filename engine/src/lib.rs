@@ -11,6 +11,8 @@
 )]
 
 pub mod analysis;
+pub mod editing;
+pub mod export;
 pub mod import;
 pub mod kernel;
 pub mod model;

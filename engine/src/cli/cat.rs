@@ -2,7 +2,7 @@
 //!
 //! Belongs here: filters and formats. Does not belong here: reading (recording), one line (event_line).
 
-use super::event_line::{self, EventAnswer};
+use super::event_line;
 use super::moment::Moment;
 use super::{CliError, Console, Outcome, reel_file};
 use clap::ValueEnum;
@@ -131,7 +131,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
             let detail = event_line::detail_of(&mut reader, event).map_err(failed)?;
             let topology = reader.topology();
             if console.json || args.format == Format::Jsonl {
-                let text = EventAnswer::new(event, topology, detail).json()?;
+                let text = event_line::json(event, topology, detail)?;
                 if !console.json {
                     console.line(format_args!("{text}"))?;
                     continue;

@@ -3,9 +3,11 @@
 //! Belongs here: what all verbs over a reel share. Does not belong here: the format (recording).
 
 use super::{CliError, Outcome};
-use flowreel_engine::recording::{DecodeError, ReelError, ReelReader, WriteError};
+use flowreel_engine::editing::EditError;
+use flowreel_engine::recording::{DecodeError, ReelError, ReelReader, WriteError, file};
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const HINT: &str = "name a reel, such as `flowreel simulate --out` or `flowreel-live` write";
 
@@ -54,6 +56,40 @@ pub(super) fn write_error(path: &Path, error: &WriteError) -> CliError {
             .at(place)
             .hint("check that the folder exists, may be written to and has room"),
         _ => CliError::input(error.to_string()).at(place),
+    }
+}
+
+/// Creates a reel that none of the reels read is.
+pub(super) fn create(out: &Path, read: &[&Path]) -> Result<File, CliError> {
+    let failed = |source| write_error(out, &WriteError::Io { source });
+    for path in read {
+        if file::is_same_file(path, out).map_err(failed)? {
+            return Err(
+                CliError::input("the new reel would replace one that is read")
+                    .at(out.display().to_string())
+                    .hint("name another --out"),
+            );
+        }
+    }
+    file::create(out).map_err(failed)
+}
+
+/// Why a reel cannot be made out of these.
+pub(super) fn edit_error(read: &[PathBuf], out: &Path, error: &EditError) -> CliError {
+    let nowhere = PathBuf::new();
+    let path = |part: usize| read.get(part).unwrap_or(&nowhere);
+    match error {
+        EditError::Read { part, source } => read_error(path(*part), source),
+        EditError::Write { source } => write_error(out, source),
+        EditError::Create { .. } => CliError::environment(error.to_string())
+            .at(out.display().to_string())
+            .hint("check that the folder exists, may be written to and has room"),
+        EditError::Topology { part } => {
+            CliError::input(error.to_string()).at(path(*part).display().to_string())
+        }
+        EditError::Nothing | EditError::TooManyParts { .. } | EditError::TooMany { .. } => {
+            CliError::input(error.to_string()).at(path(0).display().to_string())
+        }
     }
 }
 

@@ -134,6 +134,8 @@ pub enum GapReason {
     Missing,
     /// The producer had to drop events.
     Dropped,
+    /// They are in another reel of the same run: this one was cut out of it.
+    Elsewhere,
 }
 
 impl GapReason {
@@ -145,6 +147,7 @@ impl GapReason {
             Self::TornTail => "torn-tail",
             Self::Missing => "missing",
             Self::Dropped => "dropped",
+            Self::Elsewhere => "elsewhere",
         }
     }
 }
@@ -224,6 +227,62 @@ impl Summary {
                 .map(|(from, to, n)| (from.0, to.0, n))
                 .collect(),
             ..Self::default()
+        }
+    }
+
+    /// What came in between an earlier moment of a run and this one.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut edges: BTreeMap<(u16, u16), u64> = self
+            .edges
+            .iter()
+            .map(|&(from, to, n)| ((from, to), n))
+            .collect();
+        for &(from, to, n) in &earlier.edges {
+            if let Some(count) = edges.get_mut(&(from, to)) {
+                *count = count.saturating_sub(n);
+            }
+        }
+        let mut kinds = self.kinds.clone();
+        for (code, n) in &earlier.kinds {
+            if let Some(count) = kinds.get_mut(code) {
+                *count = count.saturating_sub(*n);
+            }
+        }
+        kinds.retain(|_, n| *n > 0);
+        Self {
+            events: self.events.saturating_sub(earlier.events),
+            requests: self.requests.saturating_sub(earlier.requests),
+            kinds,
+            edges: edges
+                .into_iter()
+                .filter(|&(_, n)| n > 0)
+                .map(|((from, to), n)| (from, to, n))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
+    /// This and what came later, counts added up.
+    #[must_use]
+    pub fn and(&self, later: &Self) -> Self {
+        let mut edges: BTreeMap<(u16, u16), u64> = BTreeMap::new();
+        for &(from, to, n) in self.edges.iter().chain(&later.edges) {
+            *edges.entry((from, to)).or_default() += n;
+        }
+        let mut kinds = self.kinds.clone();
+        for (code, n) in &later.kinds {
+            *kinds.entry(*code).or_default() += n;
+        }
+        Self {
+            events: self.events + later.events,
+            requests: self.requests + later.requests,
+            kinds,
+            edges: edges
+                .into_iter()
+                .map(|((from, to), n)| (from, to, n))
+                .collect(),
+            ..later.clone()
         }
     }
 

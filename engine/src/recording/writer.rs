@@ -66,6 +66,12 @@ pub struct ReelWriter<W: Write> {
     details_count: u32,
     first_t_ns: Option<TimeNs>,
     state: SystemState,
+    /// Events before the next one that neither the state nor this reel has.
+    missing: u64,
+    /// Totals of this reel's stretches before the last hole that a state was taken over for.
+    before: Summary,
+    /// Totals of the state when it was taken over.
+    taken_over: Summary,
     keyframes: u64,
     keyframe_bytes: u64,
     keyframe_block: Vec<u8>,
@@ -107,6 +113,9 @@ impl<W: Write> ReelWriter<W> {
             details_count: 0,
             first_t_ns: None,
             state: SystemState::new(topology),
+            missing: 0,
+            before: Summary::default(),
+            taken_over: Summary::default(),
             keyframes: 0,
             keyframe_bytes: 0,
             keyframe_block: Vec::new(),
@@ -184,6 +193,31 @@ impl<W: Write> ReelWriter<W> {
         Ok(id)
     }
 
+    /// An event as another reel holds it, its record beside it; records that are missing there stay missing.
+    ///
+    /// # Errors
+    /// As [`Self::push_with_detail`].
+    pub fn push_kept(
+        &mut self,
+        event: &StageEvent,
+        detail: Option<&Detail>,
+    ) -> Result<(), WriteError> {
+        let Some(detail) = detail else {
+            return self.push_checked(event);
+        };
+        if event.detail.0 > self.next_detail().0 {
+            self.close_batch()?;
+            self.details_first = event.detail.0;
+        }
+        self.push_with_detail(event, detail).map(drop)
+    }
+
+    /// `seq` of the event that comes next.
+    #[must_use]
+    pub const fn next_seq(&self) -> u64 {
+        self.state.event_count() + self.missing
+    }
+
     /// The id the next record gets.
     #[must_use]
     pub const fn next_detail(&self) -> DetailId {
@@ -193,9 +227,9 @@ impl<W: Write> ReelWriter<W> {
     #[inline]
     fn push_checked(&mut self, event: &StageEvent) -> Result<(), WriteError> {
         let now = self.state.now();
-        if event.seq != self.state.event_count() || event.t_ns < now {
+        if event.seq != self.next_seq() || event.t_ns < now {
             return Err(WriteError::Order {
-                last: self.state.event_count().saturating_sub(1),
+                last: self.next_seq().saturating_sub(1),
                 last_t_ns: now.0,
                 found: event.seq,
                 found_t_ns: event.t_ns.0,
@@ -233,6 +267,34 @@ impl<W: Write> ReelWriter<W> {
         self.sink.gap(gap)
     }
 
+    /// Leaves out events up to `next_seq` and says so; the state lacks them until [`Self::take_over`].
+    ///
+    /// # Errors
+    /// [`WriteError::Io`] where the sink fails.
+    pub fn hole(&mut self, gap: &Gap, next_seq: u64) -> Result<(), WriteError> {
+        self.gap(gap)?;
+        self.missing = next_seq.saturating_sub(self.state.event_count());
+        Ok(())
+    }
+
+    /// Goes on from the state of somebody who saw every event before the next, and writes it as a keyframe.
+    ///
+    /// # Errors
+    /// [`WriteError::Io`] where the sink fails, [`WriteError::TooLong`] where the state is over 16 MiB.
+    pub fn take_over(&mut self, state: SystemState) -> Result<(), WriteError> {
+        self.close_batch()?;
+        let stretch = Summary::of_state(&self.state).since(&self.taken_over);
+        self.before = self.before.and(&stretch);
+        self.taken_over = Summary::of_state(&state);
+        self.missing = 0;
+        self.state = state;
+        let (header, raw) = keyframe::encode(&self.state)?;
+        let before = self.sink.offset();
+        self.sink.block(header, &raw)?;
+        self.note_keyframe(self.sink.offset() - before);
+        Ok(())
+    }
+
     /// What is true after the events pushed so far.
     #[must_use]
     pub const fn state(&self) -> &SystemState {
@@ -259,7 +321,10 @@ impl<W: Write> ReelWriter<W> {
             details: self.details_first - 1,
             keyframes: self.keyframes,
             dropped: Some(info.dropped),
-            ..Summary::of_state(&self.state)
+            next_seq: self.next_seq(),
+            ..self
+                .before
+                .and(&Summary::of_state(&self.state).since(&self.taken_over))
         };
         let sink = self.sink.finish(&self.meta, &self.topology, &summary)?;
         Ok((sink, summary))
@@ -300,7 +365,7 @@ impl<W: Write> ReelWriter<W> {
         let events = self.state.event_count();
         let is_due = events - self.keyframe_last_events >= KEYFRAME_EVENTS
             || self.state.now().0 - self.keyframe_last_t_ns >= KEYFRAME_SPAN_NS;
-        if !is_due || events < self.keyframe_ask_again {
+        if !is_due || events < self.keyframe_ask_again || self.missing > 0 {
             return Ok(());
         }
         self.keyframe_if_affordable()
@@ -329,10 +394,15 @@ impl<W: Write> ReelWriter<W> {
         if !written? {
             return Ok(());
         }
+        self.note_keyframe(bytes);
+        Ok(())
+    }
+
+    fn note_keyframe(&mut self, bytes: u64) {
         self.keyframes += 1;
         self.keyframe_bytes += bytes;
+        self.keyframe_last_bytes = bytes;
         self.keyframe_last_events = self.state.event_count();
         self.keyframe_last_t_ns = self.state.now().0;
-        Ok(())
     }
 }

@@ -4,6 +4,8 @@ mod analytic;
 mod autoscale;
 mod cli;
 mod coverage;
+mod editing;
+mod export;
 mod fault;
 mod hedges;
 mod import;

@@ -1,0 +1,98 @@
+//! `flowreel split RUN.reel --every 10s --out DIR`: a reel in pieces.
+//!
+//! Belongs here: names of files, the account of them. Does not belong here: cutting (editing).
+
+use super::slice::PieceAnswer;
+use super::{CliError, Console, Outcome, reel_file};
+use flowreel_engine::editing::{EditError, SplitBy, split};
+use flowreel_engine::model::time::parse_duration_ns;
+use flowreel_engine::recording::{WriteError, file};
+use serde::Serialize;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Reel to split.
+    reel: PathBuf,
+    /// Length of each piece, such as 10s; `merge` joins the pieces to the same run again.
+    #[arg(long, value_name = "D", value_parser = parse_length, required_unless_present = "by", conflicts_with = "by")]
+    every: Option<u64>,
+    /// What tells the pieces apart.
+    #[arg(long, value_enum)]
+    by: Option<By>,
+    /// Folder to write the pieces to; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum By {
+    Component,
+    Class,
+}
+
+#[derive(Serialize)]
+struct SplitAnswer {
+    schema: &'static str,
+    pieces: Vec<PieceAnswer>,
+}
+
+fn parse_length(text: &str) -> Result<u64, String> {
+    match parse_duration_ns(text) {
+        Ok(0) => Err("a piece must be longer than 0 s".to_owned()),
+        Ok(ns) => Ok(ns),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
+    let reader = reel_file::open(&args.reel)?;
+    let by = match (args.every, args.by) {
+        (Some(ns), _) => SplitBy::Time(ns),
+        (None, Some(By::Class)) => SplitBy::Class,
+        (None, _) => SplitBy::Component,
+    };
+    std::fs::create_dir_all(&args.out)
+        .map_err(|source| reel_file::write_error(&args.out, &WriteError::Io { source }))?;
+    let stem = args.reel.file_stem().unwrap_or_default().to_string_lossy();
+    let path_of = |name: &str| {
+        // Ids of imported components can hold anything.
+        let safe: String = name
+            .chars()
+            .map(|c| {
+                if c.is_alphanumeric() || "-_.".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        args.out.join(format!("{stem}-{safe}.reel"))
+    };
+    let read = [args.reel.clone()];
+    let pieces = split(reader, by, |name| {
+        let path = path_of(name);
+        if file::is_same_file(&args.reel, &path)? {
+            return Err(std::io::Error::other(
+                "it would replace the reel that is read",
+            ));
+        }
+        file::create(&path)
+    })
+    .map_err(|error: EditError| reel_file::edit_error(&read, &args.out, &error))?;
+    let pieces: Vec<PieceAnswer> = pieces
+        .iter()
+        .map(|(name, summary)| PieceAnswer::new(&path_of(name), summary))
+        .collect();
+    if console.json {
+        console.answer(&SplitAnswer {
+            schema: "flowreel.split/1",
+            pieces,
+        })?;
+        return Ok(Outcome::Done);
+    }
+    for piece in &pieces {
+        console.line(format_args!("{}", piece.line()))?;
+    }
+    Ok(Outcome::Done)
+}
