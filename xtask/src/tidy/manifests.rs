@@ -9,9 +9,14 @@ use super::tree::SourceFile;
 pub(crate) fn versions_stand_in_the_workspace(file: &SourceFile) -> Vec<Finding> {
     match file.path.as_str() {
         "Cargo.toml" => workspace(file),
-        path if path.ends_with("/Cargo.toml") => member(file),
+        // A workspace of its own stands outside: what we are measured against, with its own dependencies.
+        path if path.ends_with("/Cargo.toml") && !is_a_workspace(file) => member(file),
         _ => Vec::new(),
     }
+}
+
+fn is_a_workspace(file: &SourceFile) -> bool {
+    file.text.lines().any(|line| line.trim() == "[workspace]")
 }
 
 fn workspace(file: &SourceFile) -> Vec<Finding> {

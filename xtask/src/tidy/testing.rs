@@ -57,11 +57,10 @@ fn test_lines(file: &SourceFile) -> impl Iterator<Item = (usize, &str)> {
 fn calls_sleep(line: &str) -> bool {
     line.match_indices("sleep").any(|(at, word)| {
         let before = line.get(..at).and_then(|text| text.chars().next_back());
-        let after = line
-            .get(at + word.len()..)
-            .and_then(|text| text.chars().next());
+        let rest = line.get(at + word.len()..).unwrap_or_default();
         let is_whole = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-        is_whole && matches!(after, Some('(' | '_'))
+        // One of no length ends when it is woken.
+        is_whole && rest.starts_with(['(', '_']) && !rest.starts_with("()")
     })
 }
 
