@@ -8,6 +8,7 @@ mod batch;
 mod calls;
 mod closed;
 mod conditions;
+mod deadline;
 mod gauges;
 mod histogram;
 mod interval;
@@ -28,6 +29,7 @@ mod warnings;
 pub use answer::{
     Answer, AtAnswer, FlowAnswer, Requests, SloVerdict, Spread, StationAnswer, SystemAnswer, Value,
 };
+pub use deadline::{DeadlineAnswer, LimitAnswer};
 pub use interval::{mean_interval, student_t_quantile};
 pub use precise::{Precise, Precision, run_until_precise};
 pub use replicate::{Timing, replicate, simulate};

@@ -13,14 +13,17 @@ mod attained;
 mod autoscale;
 mod batches;
 mod bench;
+mod breaker;
 mod calendar;
 mod cancel;
+mod door;
 mod error;
 mod fault;
 mod finish;
 mod flow;
 mod heap;
 mod join;
+mod limit;
 mod line;
 mod outage;
 mod retry;
@@ -106,6 +109,7 @@ pub struct Kernel {
     call_works: Vec<special::Work>,
     sources: Vec<SourceState>,
     stations: Vec<StationState>,
+    limits: Vec<limit::Limits>,
     arrows: Vec<Vec<Arrow>>,
     router: Router,
     faults: Vec<fault::FaultState>,
@@ -116,6 +120,10 @@ pub struct Kernel {
     delays_on: u32,
     /// Stations with a server set free in this step.
     freed: Vec<u16>,
+    /// Stations with somebody at the door and, perhaps, room again in this step.
+    opened: Vec<u16>,
+    /// Part that comes in past those at the door.
+    admitted: u32,
 }
 
 impl Kernel {
@@ -174,6 +182,7 @@ impl Kernel {
                 .map(|source| SourceState::new(scenario, source, seed))
                 .collect(),
             stations: station::compile(scenario, seed),
+            limits: Vec::new(),
             arrows,
             router: Router::new(scenario, seed),
             faults: fault::compile(scenario, seed),
@@ -181,8 +190,11 @@ impl Kernel {
             open_sources: scenario.sources.len(),
             delays_on: 0,
             freed: Vec::with_capacity(16),
+            opened: Vec::with_capacity(16),
+            admitted: Self::nobody(),
             names,
         };
+        kernel.limits = limit::compile(scenario, &mut kernel.stations);
         kernel.plan_faults()?;
         kernel.plan_autoscalers()?;
         kernel.plan_outages()?;
@@ -271,6 +283,11 @@ impl Kernel {
                 self.begin_again(source as usize, user, sink)?;
             }
             Appointment::Wake(station, why) => self.wake(station, why, sink)?,
+            Appointment::TimeLimit(slot, turn) => self.time_limit(slot, turn, sink)?,
+            Appointment::HalfOpen(station) => self.half_open(station, sink)?,
+        }
+        if !self.opened.is_empty() {
+            self.open_doors(sink)?;
         }
         Ok(true)
     }
@@ -292,6 +309,11 @@ impl Kernel {
             return Ok(());
         };
         let component = self.sources[index].component;
+        // Who never thinks and is turned away at once would ask for ever.
+        let asked_max = 100_000 + 100 * u64::from(self.sources[index].thinkers);
+        if gap == 0 && self.same_instant > asked_max {
+            return Err(self.no_progress(component));
+        }
         let slot = u32::try_from(index).unwrap_or(u32::MAX);
         self.plan(gap, Appointment::ThinkingEnd(slot, user), component)
     }

@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod autoscale;
+pub(crate) mod blocking;
 mod class;
 mod component;
 mod depth;
@@ -15,6 +16,7 @@ mod fields;
 mod files;
 mod graph;
 mod header;
+pub mod limit;
 pub(crate) mod line;
 mod names;
 mod observe;
@@ -24,7 +26,7 @@ mod raw;
 pub(crate) mod rule;
 mod schema;
 mod setting;
-mod shape;
+pub(crate) mod shape;
 mod slo;
 mod source;
 mod split;

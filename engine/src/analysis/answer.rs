@@ -3,6 +3,7 @@
 //! Belongs here: the JSON shape and what each field means. Does not belong here: measuring, printing.
 
 use super::batch::{Batch, FlowBatch, StationBatch};
+use super::deadline::{self, DeadlineAnswer, LimitAnswer};
 use super::histogram::Durations;
 use super::interval::Estimate;
 use super::precise::Precision;
@@ -70,6 +71,9 @@ pub struct SystemAnswer {
     /// Completed requests per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput_per_s: Option<Value>,
+    /// Against the deadlines of classes, where any has one.
+    #[serde(flatten)]
+    pub deadline: DeadlineAnswer,
 }
 
 /// A delivery path or a class.
@@ -80,6 +84,9 @@ pub struct FlowAnswer {
     /// Completed ones per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput_per_s: Option<Value>,
+    /// Against the deadline of a class that has one.
+    #[serde(flatten)]
+    pub deadline: DeadlineAnswer,
 }
 
 /// One station. Counts are of the whole run, estimates of the time after the warm-up.
@@ -93,6 +100,8 @@ pub struct StationAnswer {
     pub abandoned: u64,
     /// Visits cut short because another part had the answer.
     pub cancelled: u64,
+    #[serde(flatten)]
+    pub limits: LimitAnswer,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput_per_s: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,7 +211,7 @@ impl Parts {
                 .map(|(index, id)| (id.clone(), flow_answer(runs, |batch| &flow(batch)[index])))
                 .collect()
         };
-        Self {
+        let mut parts = Self {
             system: system_answer(runs),
             paths: flows(
                 scenario.paths().iter().map(|path| &path.id).collect(),
@@ -228,7 +237,9 @@ impl Parts {
                     (id, answer)
                 })
                 .collect(),
-        }
+        };
+        deadline::judge(&mut parts, scenario, runs);
+        parts
     }
 }
 
@@ -377,6 +388,7 @@ fn system_answer(runs: &Walk<'_>) -> SystemAnswer {
         sojourn_s: flow.sojourn_s,
         in_system: value(runs, |batch| (area_s(batch.system_area), batch.length_s())),
         throughput_per_s: flow.throughput_per_s,
+        deadline: DeadlineAnswer::default(),
     }
 }
 
@@ -390,6 +402,7 @@ fn flow_answer(runs: &Walk<'_>, flow: impl Fn(&Batch) -> &FlowBatch) -> FlowAnsw
         throughput_per_s: value(runs, |batch| {
             (flow(batch).completed as f64, batch.length_s())
         }),
+        deadline: DeadlineAnswer::default(),
     }
 }
 
@@ -428,6 +441,7 @@ fn station_answer(
         rejected: counts.rejected,
         abandoned: counts.abandoned,
         cancelled: counts.cancelled,
+        limits: deadline::limit_answer(runs, index, servers, counts),
         throughput_per_s: over_time(|station| station.completed as f64),
         utilization,
         servers_mean: None,

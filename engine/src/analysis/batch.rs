@@ -13,6 +13,10 @@ pub(super) struct StationBatch {
     pub(super) rejected: u64,
     pub(super) abandoned: u64,
     pub(super) cancelled: u64,
+    /// Of the failed ones, those over their time limit.
+    pub(super) timed_out: u64,
+    /// Servers that had to keep what they had finished, times nanoseconds.
+    pub(super) held_area: u128,
     /// Parts waiting, and in service, times nanoseconds.
     pub(super) waiting_area: u128,
     pub(super) service_area: u128,
@@ -27,6 +31,8 @@ pub(super) struct StationBatch {
 #[derive(Clone, Debug)]
 pub(super) struct FlowBatch {
     pub(super) completed: u64,
+    /// Of the completed ones, those past their deadline.
+    pub(super) late: u64,
     pub(super) sojourn: Durations,
 }
 
@@ -50,6 +56,7 @@ impl FlowBatch {
     const fn new(bits: u32) -> Self {
         Self {
             completed: 0,
+            late: 0,
             sojourn: Durations::new(bits),
         }
     }
@@ -61,12 +68,13 @@ impl FlowBatch {
     }
 
     fn clear(&mut self) {
-        self.completed = 0;
+        (self.completed, self.late) = (0, 0);
         self.sojourn.clear();
     }
 
     fn absorb(&mut self, other: &Self) {
         self.completed += other.completed;
+        self.late += other.late;
         self.sojourn.absorb(&other.sojourn);
     }
 }
@@ -80,6 +88,8 @@ impl StationBatch {
             rejected: 0,
             abandoned: 0,
             cancelled: 0,
+            timed_out: 0,
+            held_area: 0,
             waiting_area: 0,
             service_area: 0,
             servers_area: 0,
@@ -96,8 +106,9 @@ impl StationBatch {
 
     fn clear(&mut self) {
         (self.arrivals, self.completed, self.failed) = (0, 0, 0);
-        (self.rejected, self.abandoned) = (0, 0);
-        (self.waiting_area, self.service_area, self.servers_area) = (0, 0, 0);
+        (self.rejected, self.abandoned, self.timed_out) = (0, 0, 0);
+        (self.waiting_area, self.service_area) = (0, 0);
+        (self.servers_area, self.held_area) = (0, 0);
         for durations in [&mut self.waiting, &mut self.service, &mut self.sojourn] {
             durations.clear();
         }
@@ -110,6 +121,8 @@ impl StationBatch {
         self.rejected += other.rejected;
         self.abandoned += other.abandoned;
         self.cancelled += other.cancelled;
+        self.timed_out += other.timed_out;
+        self.held_area += other.held_area;
         self.waiting_area += other.waiting_area;
         self.service_area += other.service_area;
         self.servers_area += other.servers_area;

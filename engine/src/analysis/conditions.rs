@@ -4,6 +4,7 @@
 //! theorems say (theory), formulas (queueing, closed).
 
 use crate::model::id::ComponentId;
+use crate::scenario::blocking::may_hold;
 use crate::scenario::distribution::Distribution;
 use crate::scenario::valid::{
     Arrivals, Batch, Choice, Discipline, Fork, Hedge, Role, Rule, RuleId, Scenario, Station,
@@ -177,6 +178,10 @@ pub(super) fn is_simple(scenario: &Scenario, station: &Station) -> bool {
         && station.line.serves_alike()
         && station.autoscale.is_none()
         && station.rate_limit.is_none()
+        && station.timeout_ns.is_none()
+        && station.breaker.is_none()
+        && !station.blocks
+        && !may_hold(scenario, station)
         && station.calls.is_none()
         && !is_worker
 }

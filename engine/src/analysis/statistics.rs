@@ -59,6 +59,7 @@ pub(super) struct StationCounts {
     pub(super) rejected: u64,
     pub(super) abandoned: u64,
     pub(super) cancelled: u64,
+    pub(super) timed_out: u64,
 }
 
 impl StationCounts {
@@ -69,6 +70,7 @@ impl StationCounts {
         self.rejected += other.rejected;
         self.abandoned += other.abandoned;
         self.cancelled += other.cancelled;
+        self.timed_out += other.timed_out;
     }
 }
 
@@ -92,6 +94,10 @@ pub struct Statistics {
     in_system: Level,
     levels: Vec<Levels>,
     gauges: Gauges,
+    /// Servers that keep what they have finished.
+    held: Vec<Level>,
+    /// By class; empty where no class has one.
+    deadlines_ns: Vec<Option<u64>>,
     /// The next moment at which a batch or a bin ends.
     next_mark_ns: u64,
     /// One class has the figures of the system, and they are counted once.
@@ -154,6 +160,8 @@ impl Statistics {
             in_system: Level::default(),
             levels: vec![Levels::default(); components],
             gauges: Gauges::new(scenario),
+            held: vec![Level::default(); components],
+            deadlines_ns: scenario.deadlines_ns.clone(),
             next_mark_ns: 0,
             has_classes: scenario.classes().len() > 1,
             servers: scaled(scenario),
@@ -240,6 +248,9 @@ impl Statistics {
         for (station, servers) in &mut self.servers {
             self.now.stations[station.index()].servers_area += servers.cut(now_ns);
         }
+        for (held, batch) in self.held.iter_mut().zip(&mut self.now.stations) {
+            batch.held_area += held.cut(now_ns);
+        }
     }
 
     fn count(&mut self, batch: &Batch) {
@@ -250,6 +261,7 @@ impl Statistics {
             count.rejected += station.rejected;
             count.abandoned += station.abandoned;
             count.cancelled += station.cancelled;
+            count.timed_out += station.timed_out;
         }
     }
 

@@ -246,7 +246,11 @@ fn is_lossy(scenario: &Scenario, station: &Station) -> bool {
     let comes_back = station
         .on_full
         .is_some_and(|rule| matches!(scenario.rule(rule), Rule::Retry { then: None, .. }));
-    station.patience.is_some() || (station.capacity.is_some() && !comes_back)
+    station.patience.is_some()
+        || station.timeout_ns.is_some()
+        || station.breaker.is_some()
+        || station.rate_limit.is_some_and(|limit| limit.drops)
+        || (station.capacity.is_some() && !comes_back && !station.blocks)
 }
 
 /// Mean number of attempts per fresh arrival at a component. A queue sees those of its workers' ladders.
@@ -268,18 +272,38 @@ fn attempts_at(scenario: &Scenario, component: usize, class: usize) -> f64 {
         None => 1.0,
         Some((_, true)) if failure < 1.0 => 1.0 / (1.0 - failure),
         Some((_, true)) => f64::INFINITY,
-        Some((steps, false)) => (0..=steps).map(|step| power(failure, step)).sum(),
+        Some((steps, false)) => attempts_of(failure, steps),
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "at most 60,000 attempts")]
 fn power(base: f64, exponent: usize) -> f64 {
-    (0..exponent).map(|_| base).product()
+    libm::pow(base, exponent as f64)
+}
+
+/// 1 + f + f² + … up to so many retries.
+#[expect(clippy::cast_precision_loss, reason = "at most 60,000 attempts")]
+fn attempts_of(failure: f64, retries: usize) -> f64 {
+    if failure < 1.0 {
+        (1.0 - power(failure, retries + 1)) / (1.0 - failure)
+    } else {
+        retries as f64 + 1.0
+    }
 }
 
 /// Steps of the ladder that a failure of this class climbs, and whether it repeats for ever.
 fn ladder(scenario: &Scenario, rule: RuleId, class: usize) -> Option<(usize, bool)> {
     match scenario.rule(rule) {
-        Rule::Retry { steps, then } => Some((steps.len(), then.is_none())),
+        // A budget may be spent: at least no retry is certain.
+        Rule::Retry { limits, .. } if limits.budget_per_s.is_some() => Some((0, false)),
+        Rule::Retry {
+            steps,
+            then,
+            limits,
+        } => {
+            let retries = limits.attempts.map(|attempts| attempts as usize - 1);
+            Some((retries.unwrap_or(steps.len()), then.is_none()))
+        }
         Rule::ByClass(rules) => ladder(scenario, rules[class], class),
         Rule::Done
         | Rule::Failed
@@ -334,7 +358,7 @@ pub fn find_overload(scenario: &Scenario) -> Option<Overload> {
 /// The longest mean delay of any ladder, and where.
 pub(super) fn longest_delay(scenario: &Scenario) -> Option<(&str, f64)> {
     let steps = scenario.rules.iter().filter_map(|rule| match rule {
-        Rule::Retry { steps, .. } => Some(steps),
+        Rule::Retry { steps, limits, .. } if limits.backoff.is_none() => Some(steps),
         _ => None,
     });
     steps

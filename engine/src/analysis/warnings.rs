@@ -6,6 +6,7 @@
 use super::answer::{Answer, Value};
 use super::runs::Runs;
 use crate::model::time::seconds_from_ns;
+use crate::scenario::distribution::Distribution;
 use crate::scenario::valid::{Scenario, Stop};
 
 /// What a reader must know before trusting the figures.
@@ -45,6 +46,7 @@ pub(super) fn list(scenario: &Scenario, runs: &Runs, answer: &Answer) -> Vec<Str
         }
         Some(_) => {}
     }
+    list.extend(heavy_tails(scenario));
     if let Stop::Duration(end) = scenario.stop {
         let parked = super::traffic::longest_delay(scenario);
         if let Some((id, delay_s)) =
@@ -56,4 +58,19 @@ pub(super) fn list(scenario: &Scenario, runs: &Runs, answer: &Answer) -> Vec<Str
         }
     }
     list
+}
+
+/// Services whose variance is infinite: their means converge too slowly for any interval to be trusted.
+fn heavy_tails(scenario: &Scenario) -> impl Iterator<Item = String> + '_ {
+    let is_heavy = |law: &Distribution| law.second_moment_s2().is_infinite();
+    let stations = scenario
+        .stations
+        .iter()
+        .filter(move |station| station.service.iter().any(is_heavy));
+    stations.map(|station| {
+        format!(
+            "service times of `{}` have no variance (pareto, alpha at most 2): intervals are too narrow; bound them with high_s",
+            scenario.component(station.component).id
+        )
+    })
 }

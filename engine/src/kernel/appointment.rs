@@ -30,6 +30,10 @@ pub(super) enum Appointment {
     Hedge(u32, u32),
     /// A special station asked to be looked at: station, and why.
     Wake(u32, u32),
+    /// Slot, and the turn of the part it was made for.
+    TimeLimit(u32, u32),
+    /// A breaker lets somebody try.
+    HalfOpen(u32),
 }
 
 pub(super) const TURN_MASK: u32 = (1 << 28) - 1;
@@ -49,6 +53,8 @@ impl Appointment {
             Self::Autoscale(slot, purpose) => (8, slot, purpose),
             Self::Hedge(group, turn) => (9, group, turn),
             Self::Wake(station, why) => (10, station, why),
+            Self::TimeLimit(slot, turn) => (11, slot, turn),
+            Self::HalfOpen(station) => (12, station, 0),
         };
         u64::from(slot) | u64::from(turn & TURN_MASK) << 32 | kind << 60
     }
@@ -72,7 +78,9 @@ impl Appointment {
             7 => Self::Fault(slot),
             8 => Self::Autoscale(slot, turn),
             9 => Self::Hedge(slot, turn),
-            _ => Self::Wake(slot, turn),
+            10 => Self::Wake(slot, turn),
+            11 => Self::TimeLimit(slot, turn),
+            _ => Self::HalfOpen(slot),
         }
     }
 }

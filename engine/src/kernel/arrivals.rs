@@ -17,6 +17,11 @@ const NS: f64 = 1e9;
 pub(super) enum Process {
     /// Independent gaps.
     Gaps(Sampler),
+    /// Equal gaps, the first one perhaps another.
+    Regular {
+        every_ns: u64,
+        first_ns: Option<u64>,
+    },
     /// Poisson, the rate set anew at each moment of the list.
     Steps(Vec<(u64, f64)>),
     /// Poisson, the rate a sine.
@@ -49,6 +54,10 @@ impl Process {
                 }))
             }
             Arrivals::Renewal(law) => Self::Gaps(Sampler::new(law)),
+            Arrivals::Regular { every_s, first_s } => Self::Regular {
+                every_ns: ns_from_seconds(*every_s).unwrap_or(u64::MAX),
+                first_ns: ns_from_seconds(*first_s),
+            },
             Arrivals::Steps(steps) => Self::Steps(
                 steps
                     .iter()
@@ -102,6 +111,7 @@ impl Process {
     pub(super) fn gap_ns(&mut self, now_ns: u64, stream: &mut Stream) -> Option<u64> {
         match self {
             Self::Gaps(law) | Self::Thinking(law) => Some(law.draw_ns(stream)),
+            Self::Regular { every_ns, first_ns } => Some(first_ns.take().unwrap_or(*every_ns)),
             Self::Steps(steps) => step_gap_ns(steps, now_ns, stream),
             Self::Trace { at_ns, next } => {
                 let at_ns = *at_ns.get(*next)?;

@@ -1,12 +1,12 @@
 //! Cancelling a part wherever it is: its server and its place in line are free at once.
 //!
-//! Belongs here: ending visits early. Does not belong here: deciding who is cancelled (split).
+//! Belongs here: ending visits early. Does not belong here: deciding who is cancelled (split, limit).
 //!
 //! | where it is | what is told |
 //! |---|---|
 //! | waiting in a line or a queue | `Abandoned` (cancelled) |
 //! | in service, or parked for a delay | `ServiceEnded` (cancelled) |
-//! | under way over an arrow | nothing |
+//! | under way over an arrow, or at a door | nothing |
 //! | called by others | the same, then `ServiceEnded` (cancelled) of each caller, innermost first |
 //! | waiting for parts of its own | all this for each of them, then for its callers |
 //!
@@ -29,7 +29,7 @@ impl Kernel {
             }
             last_at = self.joins.groups.get(awaited).from;
             self.joins.close(awaited);
-        } else if !self.parts.get(slot).is_under_way {
+        } else if !self.parts.get(slot).is_under_way && !self.leave_door(slot, sink) {
             last_at = self.parts.get(slot).at;
             self.cut_off(slot, sink);
         }
@@ -47,8 +47,13 @@ impl Kernel {
     }
 
     /// Closes the open visit.
-    fn cut_off<S: Sink>(&mut self, slot: u32, sink: &mut S) {
-        let Part { at, is_waiting, .. } = *self.parts.get(slot);
+    pub(super) fn cut_off<S: Sink>(&mut self, slot: u32, sink: &mut S) {
+        let Part {
+            at,
+            is_waiting,
+            turn,
+            ..
+        } = *self.parts.get(slot);
         let station = &mut self.stations[usize::from(at)];
         station.present -= 1;
         let kind = if is_waiting {
@@ -69,6 +74,8 @@ impl Kernel {
             }
             EventKind::ServiceEnded
         };
+        self.left(at);
+        self.forget_probe(at, turn);
         let event = self.event(kind, at, slot);
         self.emit(
             StageEvent {

@@ -49,6 +49,16 @@ pub enum Trouble {
         /// When, in whole seconds.
         now_s: u64,
     },
+    /// Stations that wait for each other's room.
+    #[error(
+        "stations wait for each other's room for ever at `{component}` after {now_s} s; give one of them more capacity, or let it reject"
+    )]
+    Deadlock {
+        /// Where.
+        component: String,
+        /// When, in whole seconds.
+        now_s: u64,
+    },
     /// Steps without any time between them.
     #[error(
         "requests go round in a circle without delay at `{component}` after {now_s} s; give a station on the way a service time"

@@ -5,8 +5,10 @@
 //!
 //! A station that is down refuses what comes, starts nothing, and fails what it had begun before;
 //! those in its line keep waiting. A paused one starts nothing and ends what it began. A slow one
-//! multiplies the services begun meanwhile; a delay lengthens the way to it.
+//! multiplies the services begun meanwhile; a delay lengthens the way to it. One that disconnects ends
+//! every visit at once, in line and in service, and is down for the rest of the fault.
 
+use super::breaker::BreakerState;
 use super::rng::Stream;
 use super::sampler::Sampler;
 use super::{Appointment, Kernel, KernelError, Sink};
@@ -22,6 +24,7 @@ enum Effect {
     Slow(f64),
     ErrorRate(f64),
     Delay(Sampler, Stream),
+    Disconnect,
 }
 
 /// One fault, before, while or after it lasts.
@@ -44,6 +47,7 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<FaultState> {
             target: fault.target.0,
             effect: match &fault.kind {
                 FaultKind::Down => Effect::Down,
+                FaultKind::Disconnect => Effect::Disconnect,
                 FaultKind::Pause => Effect::Pause,
                 FaultKind::Slow(factor) => Effect::Slow(*factor),
                 FaultKind::ErrorRate(probability) => Effect::ErrorRate(*probability),
@@ -77,6 +81,7 @@ impl Kernel {
         fault.is_on = !fault.is_on;
         let (is_on, for_ns, at) = (fault.is_on, fault.for_ns, fault.target);
         let is_delay = matches!(fault.effect, Effect::Delay(..));
+        let disconnects = is_on && matches!(fault.effect, Effect::Disconnect);
         let was_down = self.stations[usize::from(at)].is_down;
         self.settle(at);
         let (kind, value) = if is_on {
@@ -96,6 +101,10 @@ impl Kernel {
                 self.delays_on - 1
             };
         }
+        if disconnects {
+            self.disconnect(at, sink)?;
+        }
+        self.left(at);
         if let Some(for_ns) = for_ns.filter(|_| is_on) {
             return self.plan(for_ns, Appointment::Fault(slot), at);
         }
@@ -122,7 +131,7 @@ impl Kernel {
                 continue;
             }
             match &fault.effect {
-                Effect::Down => is_down = true,
+                Effect::Down | Effect::Disconnect => is_down = true,
                 Effect::Pause => is_paused = true,
                 Effect::Slow(factor) => slowness = Some(slowness.unwrap_or(1.0) * factor),
                 Effect::ErrorRate(probability) => success *= 1.0 - probability,
@@ -131,10 +140,13 @@ impl Kernel {
         }
         let now = self.now;
         let station = &mut self.stations[usize::from(at)];
-        if is_down && !station.is_down {
+        let limits = &mut self.limits[usize::from(at)];
+        if is_down && !limits.is_cut {
             station.cut_before_ns = now + 1;
         }
-        station.is_down = is_down;
+        limits.is_cut = is_down;
+        let is_open = limits.breaker.as_ref().is_some_and(BreakerState::is_open);
+        station.is_down = is_down || is_open;
         station.slowness = slowness;
         let set = station.as_set;
         // Without servers nothing starts, without room nothing gets in: no check on the usual way.

@@ -37,6 +37,7 @@ impl Kernel {
     ) -> Result<(), KernelError> {
         let mut went_well = went_well;
         let mut reply_code = 0;
+        let mut way_out = None;
         let mut at;
         loop {
             let part = self.parts.get(slot);
@@ -46,24 +47,66 @@ impl Kernel {
             if went_well && station.failure_probability > 0.0 {
                 went_well = station.failure_stream.uniform() >= station.failure_probability;
             }
-            station.busy -= 1;
-            station.present -= 1;
-            let is_special = station.special.is_some();
-            self.end_service(slot, at, went_well, sink);
+            if station.may_be_held && self.parts.get(slot).caller == NONE {
+                way_out = self.way_out(slot, at, went_well, reply_code, sink)?;
+                if way_out.is_none() {
+                    return self.fill_freed(sink);
+                }
+            }
+            self.end_visit(slot, at, went_well, sink)?;
             if self.stations[usize::from(at)].kind == ComponentKind::Smtp && !went_well {
                 reply_code = REPLY_TRY_AGAIN;
             }
-            if self.stations[usize::from(at)].is_scaled {
-                self.note_busy(at);
-            }
-            if is_special {
-                self.leave_special(slot, at, sink);
-            }
-            self.freed.push(at);
             if !self.return_to_caller(slot) {
                 break;
             }
         }
+        self.hand_on(slot, at, went_well, reply_code, way_out, sink)?;
+        self.fill_freed(sink)
+    }
+
+    /// A server is done with a visit, and free.
+    #[inline(always)]
+    pub(super) fn end_visit<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        went_well: bool,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
+        let station = &mut self.stations[usize::from(at)];
+        station.busy -= 1;
+        station.present -= 1;
+        let (is_limited, is_scaled) = (station.is_limited, station.is_scaled);
+        let is_special = station.special.is_some();
+        self.end_service(slot, at, went_well, sink);
+        if is_scaled {
+            self.note_busy(at);
+        }
+        if is_special {
+            self.leave_special(slot, at, sink);
+        }
+        self.freed.push(at);
+        if is_limited {
+            let part = self.parts.get_mut(slot);
+            let turn = std::mem::take(&mut part.turn);
+            self.left(at);
+            self.heed(at, turn, went_well, sink)?;
+        }
+        Ok(())
+    }
+
+    /// The outermost visit is over: the part goes on, by `way_out` where that is known already.
+    #[inline(always)]
+    pub(super) fn hand_on<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        went_well: bool,
+        reply_code: u64,
+        way_out: Option<Destination>,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
         if self.stations[usize::from(at)].kind == ComponentKind::Worker {
             let part = self.parts.get(slot);
             let run_ns = self.now - part.started_ns;
@@ -90,12 +133,15 @@ impl Kernel {
             part.ladder = NONE;
             part.ladder_step = 0;
         }
-        match self.destination(slot, rule) {
-            Destination::Done => self.finish_part_here(slot, at, Outcome::Ok, sink)?,
-            Destination::Station(to) => self.forward_here(slot, at, to, sink)?,
-            elsewhere => self.follow(slot, at, elsewhere, sink)?,
+        let to = match way_out {
+            Some(to) => to,
+            None => self.destination(slot, rule),
+        };
+        match to {
+            Destination::Done => self.finish_part_here(slot, at, Outcome::Ok, sink),
+            Destination::Station(to) => self.forward_here(slot, at, to, sink),
+            elsewhere => self.follow(slot, at, elsewhere, sink),
         }
-        self.fill_freed(sink)
     }
 
     /// Servers set free in this step take up new work, in the order they were freed.
@@ -112,12 +158,12 @@ impl Kernel {
 
     #[inline(always)]
     fn end_service<S: Sink>(&mut self, slot: u32, at: u16, went_well: bool, sink: &mut S) {
-        let now = self.now;
         let outcome = if went_well {
             Outcome::Ok
         } else {
             Outcome::Failed
         };
+        let now = self.now;
         let event = self.event(EventKind::ServiceEnded, at, slot);
         self.emit(StageEvent { outcome, ..event }, sink);
         let Part {
@@ -225,6 +271,8 @@ impl Kernel {
         station.dequeue(&mut self.parts, slot);
         station.present -= 1;
         let rule = station.on_abandon;
+        self.left(at);
+        self.forget_probe(at, turn);
         self.switch_off(at, sink);
         let event = self.event(EventKind::Abandoned, at, slot);
         self.emit(
@@ -240,7 +288,7 @@ impl Kernel {
 
     /// A called visit that comes to nothing fails its caller; any other takes its rule or ends here.
     #[inline(never)]
-    fn give_up<S: Sink>(
+    pub(super) fn give_up<S: Sink>(
         &mut self,
         slot: u32,
         at: u16,
@@ -251,6 +299,8 @@ impl Kernel {
         if self.return_to_caller(slot) {
             return self.complete(slot, false, sink);
         }
+        // No visit is open any more, wherever the rule leads; a part that waits for others moves no further.
+        self.parts.get_mut(slot).turn = 0;
         match rule {
             Some(rule) => self.go(slot, at, rule, sink),
             None => self.finish_part(slot, at, outcome, sink),
@@ -302,6 +352,8 @@ impl Kernel {
             },
             sink,
         );
+        // What is still in the calendar for it is outdated.
+        self.parts.get_mut(slot).turn = 0;
         let owner = self.requests.get_mut(request);
         let sojourn_ns = now - owner.begun_ns;
         owner.parts_alive -= 1;

@@ -112,6 +112,7 @@ impl Kernel {
         let owner = self.requests.get_mut(request);
         owner.parts_alive += u32::try_from(count).unwrap_or(0);
         owner.parts_alive -= 1;
+        self.parts.get_mut(slot).turn = 0;
         self.parts.remove(slot);
         for index in 0..count {
             let to = self.router.copies(rule)[index].0;
@@ -209,6 +210,11 @@ impl Kernel {
         let at = part.at;
         part.arrived_ns = now;
         part.turn = 0;
+        let is_called = part.caller != NONE;
+        if is_called {
+            // Its caller may be out of time first.
+            self.turn_of(slot);
+        }
         self.check_progress(at)?;
         if self.joins.is_on {
             // Whoever may be cancelled leaves appointments behind.
@@ -220,6 +226,20 @@ impl Kernel {
         if self.parts.get(slot).is_parking {
             return self.park(slot, sink);
         }
+        if self.stations[usize::from(at)].is_limited {
+            return self.arrive_limited(slot, at, sink);
+        }
+        self.let_in(slot, at, sink)
+    }
+
+    /// Enters a station, where there is room.
+    #[inline(always)]
+    pub(super) fn let_in<S: Sink>(
+        &mut self,
+        slot: u32,
+        at: u16,
+        sink: &mut S,
+    ) -> Result<(), KernelError> {
         let station = &self.stations[usize::from(at)];
         if station.path > 0 {
             self.parts.get_mut(slot).path = station.path;
@@ -237,7 +257,7 @@ impl Kernel {
 
     /// Opens the visit.
     #[inline(always)]
-    fn enter<S: Sink>(&mut self, kind: EventKind, slot: u32, at: u16, sink: &mut S) {
+    pub(super) fn enter<S: Sink>(&mut self, kind: EventKind, slot: u32, at: u16, sink: &mut S) {
         let part = self.parts.get(slot);
         let value = match kind {
             EventKind::JobAdded => self.priorities[usize::from(part.class)],
@@ -362,7 +382,7 @@ impl Kernel {
         let Some(bucket) = &mut self.stations[usize::from(at)].bucket else {
             return Ok(true);
         };
-        let ready = bucket.ready_at_ns();
+        let ready = bucket.ready_at_ns(now);
         if ready <= now {
             return Ok(true);
         }
@@ -454,7 +474,11 @@ impl Kernel {
     /// The job that has waited longest in the queues of a worker; ties by the queues' order.
     #[inline]
     pub(super) fn oldest_job(&self, worker: u16) -> Option<(u16, u32)> {
-        let queues = &self.stations[usize::from(worker)].queues;
+        let station = &self.stations[usize::from(worker)];
+        if station.is_limited && self.limits[usize::from(worker)].pulls_nothing() {
+            return None;
+        }
+        let queues = &station.queues;
         let heads = queues.iter().filter_map(|queue| {
             // One that a fault has stopped hands out nothing.
             let queue_state = &self.stations[usize::from(*queue)];
@@ -476,6 +500,7 @@ impl Kernel {
         let state = &mut self.stations[usize::from(queue)];
         state.dequeue(&mut self.parts, slot);
         state.present -= 1;
+        self.left(queue);
         let event = self.event(EventKind::JobPickedUp, queue, slot);
         self.emit(
             StageEvent {
@@ -497,7 +522,11 @@ impl Kernel {
         self.enter(EventKind::Arrived, slot, worker, sink);
         let state = &mut self.stations[usize::from(worker)];
         state.present += 1;
-        if state.special.is_some() {
+        let is_special = state.special.is_some();
+        if state.is_limited {
+            self.limit_pulled(slot, worker)?;
+        }
+        if is_special {
             return self.begin_special(slot, worker, None, sink);
         }
         self.start(slot, worker, sink)
@@ -538,7 +567,10 @@ impl Kernel {
         if self.stations[usize::from(at)].special.is_some() {
             self.keep_work(call, slot);
         }
-        self.parts.get_mut(slot).caller = call;
+        let part = self.parts.get_mut(slot);
+        part.caller = call;
+        // The open visit is the call's from now on.
+        part.turn = 0;
         self.go(slot, at, rule, sink)
     }
 }

@@ -2,12 +2,70 @@
 //!
 //! Belongs here: climbing, parking, returning. Does not belong here: which delays (scenario).
 
+use super::rng::Stream;
+use super::sampler::whole;
 use super::slab::{NOWHERE, Part};
+use super::station::Bucket;
 use super::{Appointment, Kernel, KernelError, Sink};
 use crate::model::event::{EventKind, Outcome, StageEvent};
 use crate::model::id::ComponentId;
 use crate::model::time::TimeNs;
+use crate::model::time::ns_from_seconds;
+use crate::scenario::limit::{Backoff, Jitter, RateLimit};
 use crate::scenario::valid::{Role, RuleId};
+
+/// A bucket of retries: one second's worth of them at once, at least one.
+pub(super) fn budget(per_s: f64) -> Bucket {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most 1e9, as the scenario's check says"
+    )]
+    let burst = per_s.max(1.0) as u32;
+    Bucket::new(RateLimit {
+        per_s,
+        burst,
+        drops: true,
+        ticks: false,
+    })
+}
+
+/// The delay before retry `step`, counted from 0; `before_ns` is the one before it.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "delays past 104 days need no single nanoseconds"
+)]
+pub(super) fn backoff_ns(backoff: Backoff, step: u16, before_ns: u64, stream: &mut Stream) -> u64 {
+    const NS: f64 = 1e9;
+    let Backoff {
+        first_s,
+        factor,
+        max_s,
+        jitter,
+    } = backoff;
+    let grown_s = (first_s * libm::pow(factor, f64::from(step))).min(max_s);
+    let exact = || ns_from_seconds(grown_s).unwrap_or(u64::MAX);
+    let between = |low: f64, high: f64, u: f64| whole((low + (high - low) * u) * NS);
+    match jitter {
+        Jitter::None => exact(),
+        Jitter::Full => between(0.0, grown_s, stream.uniform()),
+        Jitter::Equal => between(grown_s / 2.0, grown_s, stream.uniform()),
+        Jitter::Share(share) => between(
+            grown_s * (1.0 - share),
+            grown_s * (1.0 + share),
+            stream.uniform(),
+        ),
+        Jitter::Decorrelated => {
+            let before_s = if step == 0 {
+                first_s
+            } else {
+                before_ns as f64 / NS
+            };
+            let drawn = between(first_s, (before_s * 3.0).max(first_s), stream.uniform());
+            drawn.min(ns_from_seconds(max_s).unwrap_or(u64::MAX))
+        }
+    }
+}
 
 impl Kernel {
     /// One step up the ladder, or off its end.
@@ -25,8 +83,8 @@ impl Kernel {
         }
         let step = part.ladder_step;
         part.ladder_step = step.saturating_add(1);
-        let queue = part.queue;
-        match self.router.climb(rule, step) {
+        let (queue, before_ns) = (part.queue, part.delay_ns);
+        match self.router.climb(rule, step, before_ns, self.now) {
             Err(then) => self.go(slot, from, then, sink),
             Ok((delay_ns, via)) => {
                 let event = self.event(EventKind::RetryScheduled, from, slot);

@@ -4,7 +4,7 @@
 
 use super::rng::Stream;
 use super::sampler::{Sampler, pick};
-use super::station::StationState;
+use super::station::{Bucket, StationState};
 use crate::model::id::ComponentId;
 use crate::scenario::valid::{Choice, Fork, Hedge, Rule, RuleId, Scenario};
 
@@ -38,6 +38,8 @@ struct RuleState {
     /// By user: 1 + position in `among`, 0 for a user not seen yet.
     sessions: Vec<u16>,
     delays: Vec<Sampler>,
+    /// Retries that are left now.
+    budget: Option<Bucket>,
 }
 
 /// All rules of a run.
@@ -84,6 +86,10 @@ impl Router {
                         steps.iter().map(|step| Sampler::new(&step.delay)).collect()
                     }
                     _ => Vec::new(),
+                },
+                budget: match rule {
+                    Rule::Retry { limits, .. } => limits.budget_per_s.map(super::retry::budget),
+                    _ => None,
                 },
                 rule: rule.clone(),
             })
@@ -262,25 +268,48 @@ impl Router {
         }
     }
 
-    /// Delay and place of a ladder's step, or the rule at its end, or `Err(None)` for no ladder.
-    pub(super) fn climb(&mut self, id: RuleId, step: u16) -> Result<(u64, u16), RuleId> {
+    /// Delay and place of a ladder's step, or the rule at its end. `before_ns` is the delay before it.
+    pub(super) fn climb(
+        &mut self,
+        id: RuleId,
+        step: u16,
+        before_ns: u64,
+        now_ns: u64,
+    ) -> Result<(u64, u16), RuleId> {
         let RuleState {
             rule,
             stream,
             delays,
+            budget,
             ..
         } = &mut self.rules[id.index()];
-        let Rule::Retry { steps, then } = rule else {
+        let Rule::Retry {
+            steps,
+            then,
+            limits,
+        } = rule
+        else {
             return Err(id);
         };
         let last = steps.len() - 1;
-        match then {
-            Some(then) if usize::from(step) > last => Err(*then),
-            _ => {
-                let index = usize::from(step).min(last);
-                Ok((delays[index].draw_ns(stream), steps[index].via.0))
-            }
+        let retries = limits
+            .attempts
+            .map_or(steps.len(), |attempts| attempts as usize - 1);
+        if let Some(then) = then.filter(|_| usize::from(step) >= retries) {
+            return Err(then);
         }
+        if let (Some(budget), Some(then)) = (budget, then) {
+            if budget.ready_at_ns(now_ns) > now_ns {
+                return Err(*then);
+            }
+            budget.take(now_ns);
+        }
+        let index = usize::from(step).min(last);
+        let delay_ns = match limits.backoff {
+            Some(backoff) => super::retry::backoff_ns(backoff, step, before_ns, stream),
+            None => delays[index].draw_ns(stream),
+        };
+        Ok((delay_ns, steps[index].via.0))
     }
 }
 

@@ -64,12 +64,16 @@ pub trait Sink {
     fn tally(&mut self, now: TimeNs, number: u32) {}
     /// A worker pulled it from here.
     fn picked_up(&mut self, now: TimeNs, station: ComponentId, waiting_ns: u64) {}
-    /// It was refused (`Rejected`) or left the line (`Abandoned`).
+    /// It was refused (`Rejected`), left the line (`Abandoned`) or was taken out of it (`Cancelled`).
     fn gave_up(&mut self, now: TimeNs, station: ComponentId, outcome: Outcome) {}
     /// It has this many servers from now on.
     fn scaled(&mut self, now: TimeNs, station: ComponentId, servers: u32) {}
     /// It was cancelled there, waiting or in service.
     fn cancelled(&mut self, now: TimeNs, station: ComponentId, was_in_service: bool) {}
+    /// Its time limit was over, in line or in service.
+    fn timed_out(&mut self, now: TimeNs, station: ComponentId, had_started: bool) {}
+    /// A server has to keep what it has finished, or no longer.
+    fn held(&mut self, now: TimeNs, station: ComponentId, begins: bool) {}
 }
 
 /// Nobody watches.
@@ -188,6 +192,16 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     fn cancelled(&mut self, now: TimeNs, station: ComponentId, was_in_service: bool) {
         self.0.cancelled(now, station, was_in_service);
         self.1.cancelled(now, station, was_in_service);
+    }
+    #[inline]
+    fn timed_out(&mut self, now: TimeNs, station: ComponentId, had_started: bool) {
+        self.0.timed_out(now, station, had_started);
+        self.1.timed_out(now, station, had_started);
+    }
+    #[inline]
+    fn held(&mut self, now: TimeNs, station: ComponentId, begins: bool) {
+        self.0.held(now, station, begins);
+        self.1.held(now, station, begins);
     }
 }
 

@@ -60,6 +60,8 @@ pub(super) struct Part {
     pub(super) is_waiting: bool,
     /// On an arrow that takes time.
     pub(super) is_under_way: bool,
+    /// Waits for room somewhere.
+    pub(super) is_at_door: bool,
 }
 
 /// No component.
@@ -91,6 +93,7 @@ impl Part {
             is_parking: false,
             is_waiting: false,
             is_under_way: false,
+            is_at_door: false,
         }
     }
 }
@@ -138,6 +141,18 @@ impl<T> Slab<T> {
         let slot = u32::try_from(self.slots.len()).ok()?;
         self.slots.push(value);
         Some(slot)
+    }
+
+    /// Slots in use, in order; for rare occasions, since it looks through all of them.
+    pub(super) fn taken(&self) -> Vec<u32> {
+        let mut is_taken = vec![true; self.slots.len()];
+        for slot in &self.free {
+            is_taken[*slot as usize] = false;
+        }
+        (0..)
+            .zip(is_taken)
+            .filter_map(|(slot, is_taken)| is_taken.then_some(slot))
+            .collect()
     }
 
     #[inline]

@@ -184,8 +184,9 @@ impl Kernel {
     ) -> Result<(), KernelError> {
         let Part { request, path, .. } = *self.parts.get(slot);
         let is_left_behind = self.joins.groups.get(id).parent == NONE;
-        // Nobody waits for it any more, so its end is no figure of its path.
-        let path = if is_left_behind { 0 } else { path };
+        // Nobody waits for it any more, or for those who wait for it: its end is no figure of its path.
+        let is_over = self.requests.get(request).parts_alive == 0;
+        let path = if is_left_behind || is_over { 0 } else { path };
         self.tell_end(slot, at, path, outcome, sink);
         self.joins.take_out(slot);
         self.parts.remove(slot);

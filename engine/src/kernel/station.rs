@@ -9,7 +9,8 @@ use super::sampler::Sampler;
 use super::slab::{NONE, Part, Slab};
 use super::special::{self, Special};
 use crate::model::topology::{Channel, ComponentKind};
-use crate::scenario::valid::{Choice, RateLimit, Role, Rule, RuleId, Scenario};
+use crate::scenario::limit::RateLimit;
+use crate::scenario::valid::{Choice, Role, Rule, RuleId, Scenario};
 
 /// One station at work. Sources have one too, unused, so that component numbers are positions.
 #[derive(Clone, Debug)]
@@ -58,6 +59,10 @@ pub(super) struct StationState {
     pub(super) worker_turn: usize,
     /// Queues it pulls from.
     pub(super) queues: Vec<u16>,
+    /// Something is asked at its door, or its visits may be cut short: see its limits.
+    pub(super) is_limited: bool,
+    /// What its servers have finished may find no room.
+    pub(super) may_be_held: bool,
     /// 1 + path that begins here, 0 none.
     pub(super) path: u16,
     pub(super) channel: Channel,
@@ -71,14 +76,21 @@ pub(super) struct AsSet {
     pub(super) failure_probability: f64,
 }
 
-/// Token bucket for starts of service, as a theoretical next start (generic cell rate algorithm).
+/// Token bucket, full at the start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
     interval_ns: u64,
-    slack_ns: u64,
-    next_ns: u64,
+    refill: Refill,
     /// A wake-up is in the calendar.
     pub(super) is_armed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Refill {
+    /// As a theoretical next start (generic cell rate algorithm).
+    Continuous { slack_ns: u64, next_ns: u64 },
+    /// A whole token at each multiple of the interval.
+    Ticks { burst: u32, tokens: u32, seen: u64 },
 }
 
 impl Bucket {
@@ -87,25 +99,67 @@ impl Bucket {
         clippy::cast_sign_loss,
         reason = "rates from 1e-6 to 1e9 per second are checked when the scenario is read"
     )]
-    fn new(limit: RateLimit) -> Self {
+    pub(super) fn new(limit: RateLimit) -> Self {
         let interval_ns = libm::round(1e9 / limit.per_s) as u64;
         Self {
             interval_ns,
-            slack_ns: interval_ns.saturating_mul(u64::from(limit.burst - 1)),
-            next_ns: 0,
+            refill: if limit.ticks {
+                Refill::Ticks {
+                    burst: limit.burst,
+                    tokens: limit.burst,
+                    seen: 0,
+                }
+            } else {
+                Refill::Continuous {
+                    slack_ns: interval_ns.saturating_mul(u64::from(limit.burst - 1)),
+                    next_ns: 0,
+                }
+            },
             is_armed: false,
         }
     }
 
-    /// Earliest moment at which a token is there.
+    /// Earliest moment at which a token is there; not after now where one is there now.
     #[inline]
-    pub(super) const fn ready_at_ns(&self) -> u64 {
-        self.next_ns.saturating_sub(self.slack_ns)
+    pub(super) fn ready_at_ns(&mut self, now_ns: u64) -> u64 {
+        match &mut self.refill {
+            Refill::Continuous { slack_ns, next_ns } => next_ns.saturating_sub(*slack_ns),
+            Refill::Ticks { .. } => {
+                let ticks = now_ns / self.interval_ns;
+                if self.refresh(ticks) > 0 {
+                    now_ns
+                } else {
+                    (ticks + 1).saturating_mul(self.interval_ns)
+                }
+            }
+        }
     }
 
+    /// Tokens of a ticking bucket after so many ticks.
+    fn refresh(&mut self, ticks: u64) -> u32 {
+        let Refill::Ticks {
+            burst,
+            tokens,
+            seen,
+        } = &mut self.refill
+        else {
+            return 0;
+        };
+        let fresh = u32::try_from(ticks - *seen).unwrap_or(u32::MAX);
+        *tokens = tokens.saturating_add(fresh).min(*burst);
+        *seen = ticks;
+        *tokens
+    }
+
+    /// Takes a token that is there.
     #[inline]
     pub(super) fn take(&mut self, now_ns: u64) {
-        self.next_ns = self.next_ns.max(now_ns).saturating_add(self.interval_ns);
+        match &mut self.refill {
+            Refill::Continuous { next_ns, .. } => {
+                *next_ns = (*next_ns).max(now_ns).saturating_add(self.interval_ns);
+            }
+            Refill::Ticks { tokens, .. } => *tokens -= 1,
+        }
     }
 }
 
@@ -154,6 +208,8 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
                 workers: Vec::new(),
                 worker_turn: 0,
                 queues: Vec::new(),
+                is_limited: false,
+                may_be_held: false,
                 path: 0,
                 channel: Channel::None,
             }
@@ -191,7 +247,10 @@ pub(super) fn compile(scenario: &Scenario, seed: u64) -> Vec<StationState> {
             .patience
             .as_ref()
             .map(|law| (Sampler::new(law), Stream::new(seed, name, "patience")));
-        state.bucket = station.rate_limit.map(Bucket::new);
+        state.bucket = station
+            .rate_limit
+            .filter(|limit| !limit.drops)
+            .map(Bucket::new);
         state.calls = station.calls;
         state.next = station.next;
         state.on_failure = station.on_failure;
@@ -290,17 +349,22 @@ mod tests {
 
     #[test]
     fn a_bucket_lets_its_burst_through_and_then_its_rate() {
-        let mut bucket = Bucket::new(RateLimit {
-            per_s: 5.0,
-            burst: 3,
-        });
-        let mut starts = Vec::new();
-        let mut now = 1_000_000_000;
-        for _ in 0..5 {
-            now = now.max(bucket.ready_at_ns());
-            bucket.take(now);
-            starts.push((now - 1_000_000_000) / 1_000_000);
+        for (ticks, expected) in [(false, [0, 0, 0, 200, 400]), (true, [0, 0, 0, 150, 350])] {
+            let mut bucket = Bucket::new(RateLimit {
+                per_s: 5.0,
+                burst: 3,
+                drops: false,
+                ticks,
+            });
+            let mut starts = Vec::new();
+            let mut now = 1_050_000_000;
+            for _ in 0..5 {
+                now = bucket.ready_at_ns(now).max(now);
+                assert!(bucket.ready_at_ns(now) <= now, "a token is there");
+                bucket.take(now);
+                starts.push((now - 1_050_000_000) / 1_000_000);
+            }
+            assert_eq!(starts, expected);
         }
-        assert_eq!(starts, [0, 0, 0, 200, 400]);
     }
 }

@@ -33,7 +33,13 @@ pub(super) fn read(node: &Node, problems: &mut Problems<'_>) -> Option<Arrivals>
             .map(|rate_per_s| Arrivals::Poisson { rate_per_s }),
         "deterministic" => fields
             .need_seconds("every_s", Bound::Positive, problems)
-            .map(|mean_s| Arrivals::Renewal(Distribution::Deterministic { mean_s })),
+            .and_then(|every_s| {
+                let first_s = match fields.take("first_s") {
+                    Some(node) => fields::seconds(node, "first_s", Bound::NotNegative, problems)?,
+                    None => every_s,
+                };
+                Some(Arrivals::Regular { every_s, first_s })
+            }),
         "renewal" => {
             let law = distribution::read_fields(&mut fields, problems);
             if law.as_ref().is_some_and(|law| law.mean_s() <= 0.0) {
@@ -83,6 +89,7 @@ fn highest_rate_per_s(arrivals: &Arrivals) -> f64 {
         Arrivals::Mmpp { rates_per_s, .. } => rates_per_s.iter().copied().fold(0.0, f64::max),
         Arrivals::Poisson { .. }
         | Arrivals::Renewal(_)
+        | Arrivals::Regular { .. }
         | Arrivals::Diurnal { .. }
         | Arrivals::Trace(_)
         | Arrivals::Closed { .. } => arrivals.rate_per_s(),
@@ -190,9 +197,10 @@ fn closed(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<Arriva
     let users = fields
         .need("users", problems)
         .and_then(|node| fields::count(node, "users", 1, USERS_MAX, problems));
-    let think = fields
-        .need("think", problems)
-        .and_then(|node| distribution::read(node, "`think`", problems));
+    let think = match fields.take("think") {
+        Some(node) => distribution::read(node, "`think`", problems),
+        None => Some(Distribution::Deterministic { mean_s: 0.0 }),
+    };
     Some(Arrivals::Closed {
         users: u32::try_from(users?).ok()?,
         think: think?,

@@ -3,21 +3,24 @@
 //! Belongs here: reading `[[class]]`. Does not belong here: who asks for a class (source, station).
 
 use super::component::id_is_valid;
-use super::fields::{self, Fields};
+use super::fields::{self, Bound, Fields};
 use super::problem::Problems;
 use super::raw::Node;
+use crate::model::time::ns_from_seconds;
 use crate::model::topology::{Channel, Class};
 use std::collections::BTreeSet;
 
-/// One class named `request` where none is written.
-pub(super) fn read(nodes: &[&Node], problems: &mut Problems<'_>) -> Vec<Class> {
+/// Classes and their deadlines in ns; one class named `request` where none is written.
+pub(super) fn read(nodes: &[&Node], problems: &mut Problems<'_>) -> (Vec<Class>, Vec<Option<u64>>) {
     if nodes.is_empty() {
-        return vec![Class {
+        let only = Class {
             id: "request".to_owned(),
             channel: Channel::None,
             priority: 0,
-        }];
+        };
+        return (vec![only], vec![None]);
     }
+    let mut deadlines_ns = Vec::with_capacity(nodes.len());
     let mut classes: Vec<Class> = Vec::with_capacity(nodes.len());
     let mut taken = BTreeSet::from(["default"]);
     for node in nodes {
@@ -43,6 +46,9 @@ pub(super) fn read(nodes: &[&Node], problems: &mut Problems<'_>) -> Vec<Class> {
                 problems,
             )
             .unwrap_or(0);
+        deadlines_ns.push(fields.take("deadline_s").and_then(|node| {
+            fields::seconds(node, "deadline_s", Bound::Positive, problems).and_then(ns_from_seconds)
+        }));
         fields.finish(problems);
         classes.push(Class {
             id: id.to_owned(),
@@ -50,7 +56,7 @@ pub(super) fn read(nodes: &[&Node], problems: &mut Problems<'_>) -> Vec<Class> {
             priority: i32::try_from(priority).unwrap_or(0),
         });
     }
-    classes
+    (classes, deadlines_ns)
 }
 
 pub(super) fn channel(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<Channel> {

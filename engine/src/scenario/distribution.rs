@@ -30,7 +30,7 @@ pub enum Distribution {
     Lognormal { mean_s: f64, scv: f64 },
     /// By shape and mean.
     Weibull { shape: f64, mean_s: f64 },
-    /// Bounded Pareto.
+    /// Pareto; `high_s` is infinite where it has no bound.
     Pareto { alpha: f64, low_s: f64, high_s: f64 },
     /// A triangle.
     Triangular {
@@ -203,15 +203,7 @@ pub(super) fn read_fields(
                 mean_s: mean_s?,
             }
         }
-        "pareto" => {
-            let alpha = fields.need_number("alpha", positive, problems);
-            let (low_s, high_s) = bounds(fields, positive, problems)?;
-            Distribution::Pareto {
-                alpha: alpha?,
-                low_s,
-                high_s,
-            }
-        }
+        "pareto" => pareto(fields, problems)?,
         "triangular" => {
             let mode = fields.need_seconds("mode_s", Bound::NotNegative, problems);
             let (low_s, high_s) = bounds(fields, Bound::NotNegative, problems)?;
@@ -255,6 +247,36 @@ pub(super) fn read_fields(
         }
     };
     Some(law)
+}
+
+/// With a bound, or without one where the mean is finite all the same.
+fn pareto(fields: &mut Fields<'_>, problems: &mut Problems<'_>) -> Option<Distribution> {
+    let alpha = fields.need_number("alpha", Bound::Positive, problems);
+    if fields.holds_any(&["high_s"]) {
+        let (low_s, high_s) = bounds(fields, Bound::Positive, problems)?;
+        return Some(Distribution::Pareto {
+            alpha: alpha?,
+            low_s,
+            high_s,
+        });
+    }
+    // Nobody asked for it, and it may be meant by a wrong key.
+    fields.take("high_s");
+    let low_s = fields.need_seconds("low_s", Bound::Positive, problems);
+    let alpha = alpha?;
+    if alpha <= 1.0 {
+        problems.add_with_hint(
+            fields.place,
+            format!("a pareto law with alpha {alpha} and no bound has no mean"),
+            "raise `alpha` above 1, or add `high_s`",
+        );
+        return None;
+    }
+    Some(Distribution::Pareto {
+        alpha,
+        low_s: low_s?,
+        high_s: f64::INFINITY,
+    })
 }
 
 fn bounds(

@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::problem::Problems;
 use super::raw::{Node, Value};
 use super::valid::{Scenario, Slo, Transit};
-use super::{class, edge, fault, graph, header, observe, path, shape, slo};
+use super::{blocking, class, edge, fault, graph, header, observe, path, shape, slo};
 use crate::model::topology::{Path, Topology};
 
 /// Reads the document; `None`, with problems, where a part of it is unusable.
@@ -42,7 +42,7 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
             );
         }
     }
-    let classes = class::read(&class_tables, problems);
+    let (classes, deadlines_ns) = class::read(&class_tables, problems);
     let graph::Graph {
         components,
         names,
@@ -85,6 +85,7 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
         warmup: header.warmup?,
         observe_at_ns,
         sources,
+        deadlines_ns,
         stations,
         rules,
         transits,
@@ -93,6 +94,7 @@ pub(super) fn scenario(root: &Node, problems: &mut Problems<'_>) -> Option<Scena
     };
     fault::check(&scenario, &fault_tables, problems);
     shape::check(&scenario, &station_tables, problems);
+    blocking::check(&scenario, &station_tables, problems);
     shape::complete_topology(&mut scenario);
     Some(scenario)
 }

@@ -10,8 +10,7 @@ use super::raw::{Node, Value};
 use super::valid::{Fault, FaultKind, Role, Scenario};
 use crate::model::time::parse_duration_ns;
 
-const KINDS: &[&str] = &["down", "slow", "error-rate", "pause", "delay"];
-const KINDS_LATER: &[&str] = &["disconnect"];
+const KINDS: &[&str] = &["down", "slow", "error-rate", "pause", "delay", "disconnect"];
 
 pub(super) fn read(node: &Node, names: &Names, problems: &mut Problems<'_>) -> Option<Fault> {
     let mut fields = Fields::new(node, "a [[fault]]", problems)?;
@@ -30,6 +29,7 @@ pub(super) fn read(node: &Node, names: &Names, problems: &mut Problems<'_>) -> O
     let kind = match fields::text(kind_node, "kind", problems)? {
         "down" => Some(FaultKind::Down),
         "pause" => Some(FaultKind::Pause),
+        "disconnect" => Some(FaultKind::Disconnect),
         "slow" => fields
             .need_number("factor", Bound::Positive, problems)
             .map(FaultKind::Slow),
@@ -37,10 +37,6 @@ pub(super) fn read(node: &Node, names: &Names, problems: &mut Problems<'_>) -> O
             .need_number("probability", Bound::Probability, problems)
             .map(FaultKind::ErrorRate),
         "delay" => distribution::read_fields(&mut fields, problems).map(FaultKind::Delay),
-        later if KINDS_LATER.contains(&later) => {
-            problems.not_yet(kind_node.place, &format!("the fault `{later}`"));
-            return None;
-        }
         other => {
             problems.add_with_hint(
                 kind_node.place,

@@ -87,13 +87,6 @@ impl<'a> Fields<'a> {
         found
     }
 
-    /// A key of the language that this version does not run.
-    pub(super) fn not_yet(&mut self, key: &'static str, problems: &mut Problems<'_>) {
-        if let Some(entry) = self.take_entry(key) {
-            problems.not_yet(entry.place, &format!("`{key}` of {}", self.what));
-        }
-    }
-
     pub(super) fn need_number(
         &mut self,
         key: &'static str,
@@ -143,6 +136,13 @@ impl<'a> Fields<'a> {
     /// How many keys were asked for so far.
     pub(super) fn asked_count(&self) -> usize {
         self.known.len()
+    }
+
+    /// Is any of these keys written?
+    pub(super) fn holds_any(&self, keys: &[&str]) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| keys.contains(&entry.key.as_str()))
     }
 
     /// Complains about every key that was not taken.

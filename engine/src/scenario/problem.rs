@@ -119,15 +119,6 @@ impl<'a> Problems<'a> {
         }
     }
 
-    /// A key of the language that this version does not run.
-    pub(super) fn not_yet(&mut self, place: Place, what: &str) {
-        self.add_with_hint(
-            place,
-            format!("not yet supported: {what}"),
-            "leave it out, or wait for the version that runs it",
-        );
-    }
-
     /// No more are listed, only counted: dear hints can be left out.
     pub(super) const fn is_full(&self) -> bool {
         self.found.len() >= PROBLEMS_MAX

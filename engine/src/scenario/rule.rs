@@ -4,6 +4,7 @@
 
 use super::distribution;
 use super::fields::{self, Bound, Fields};
+use super::limit::{self, RetryLimits};
 use super::names::Names;
 use super::problem::{Place, Problems, nearest_hint};
 use super::raw::{Node, Value};
@@ -303,9 +304,7 @@ impl Rules<'_> {
         fields: &mut Fields<'_>,
         problems: &mut Problems<'_>,
     ) -> Option<Rule> {
-        for key in ["backoff", "attempts", "budget_per_s"] {
-            fields.not_yet(key, problems);
-        }
+        let limits = limit::retry(fields, problems);
         let then = fields.take("then");
         let last = fields.take("last");
         let then = match (then, last) {
@@ -342,12 +341,32 @@ impl Rules<'_> {
         }
         let steps: Vec<LadderStep> = items
             .iter()
-            .filter_map(|item| self.step(item, problems))
+            .filter_map(|item| self.step(item, limits, problems))
             .collect();
-        (steps.len() == items.len()).then_some(Rule::Retry { steps, then })
+        let is_whole = steps.len() == items.len();
+        limit::check_ladder(limits, then.is_none(), node.place, problems)?;
+        let (then, limits) = match (then, limits) {
+            // Who is out of attempts or budget is at the end of a ladder that would go on for ever.
+            (None, limits) if limits.attempts.is_some() || limits.budget_per_s.is_some() => {
+                let attempts = limits.attempts.or(Some(u32::MAX));
+                let limits = RetryLimits { attempts, ..limits };
+                (Some(self.add(Rule::Failed)), limits)
+            }
+            as_written => as_written,
+        };
+        is_whole.then_some(Rule::Retry {
+            steps,
+            then,
+            limits,
+        })
     }
 
-    fn step(&self, node: &Node, problems: &mut Problems<'_>) -> Option<LadderStep> {
+    fn step(
+        &self,
+        node: &Node,
+        limits: RetryLimits,
+        problems: &mut Problems<'_>,
+    ) -> Option<LadderStep> {
         let mut fields = Fields::new(node, "a step of `retry`", problems)?;
         let via = fields.need("via", problems).and_then(|via| {
             let name = fields::text(via, "via", problems)?;
@@ -369,6 +388,9 @@ impl Rules<'_> {
             (Some(delay), None) => fields::seconds(delay, "delay_s", Bound::NotNegative, problems)
                 .map(|mean_s| distribution::Distribution::Deterministic { mean_s }),
             (None, Some(delay)) => distribution::read(delay, "`delay`", problems),
+            (None, None) if limits.backoff.is_some() => {
+                Some(distribution::Distribution::Deterministic { mean_s: 0.0 })
+            }
             (None, None) | (Some(_), Some(_)) => {
                 problems.add_with_hint(
                     node.place,
@@ -378,6 +400,13 @@ impl Rules<'_> {
                 None
             }
         };
+        if limits.backoff.is_some() && fields.holds_any(&["delay_s", "delay"]) {
+            problems.add_with_hint(
+                node.place,
+                "a step of `retry` has a delay beside the ladder's `backoff`",
+                "keep one of them",
+            );
+        }
         fields.finish(problems);
         Some(LadderStep {
             delay: delay?,

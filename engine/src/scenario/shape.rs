@@ -197,6 +197,8 @@ fn check_work(scenario: &Scenario, nodes: &[&Node], problems: &mut Problems<'_>)
                     && station.line.is_plain()
                     && station.capacity.is_none()
                     && station.patience.is_none()
+                    && station.timeout_ns.is_none()
+                    && !super::blocking::may_hold(scenario, station)
                     && station.rate_limit.is_none()
                     && station.calls.is_none()
                     && station.autoscale.is_none()
@@ -213,7 +215,7 @@ fn check_work(scenario: &Scenario, nodes: &[&Node], problems: &mut Problems<'_>)
                         "the work left at `{}` is not known",
                         scenario.component(*id).id
                     ),
-                    "choose by least-work-left among stations with one server in order of arrival and no capacity, patience, rate limit, calls, autoscaler, queue or faults, without hedges; or by least-connections",
+                    "choose by least-work-left among stations with one server in order of arrival and no capacity, patience, time limit, blocking next, rate limit, calls, autoscaler, queue or faults, without hedges; or by least-connections",
                 );
                 return;
             }
@@ -279,7 +281,7 @@ fn entries(scenario: &Scenario) -> Vec<(ComponentId, RuleId)> {
 }
 
 /// Calls `visit` for each station a rule may lead to without a ladder's delay.
-pub(super) fn each_target(scenario: &Scenario, rule: RuleId, visit: &mut dyn FnMut(ComponentId)) {
+pub(crate) fn each_target(scenario: &Scenario, rule: RuleId, visit: &mut dyn FnMut(ComponentId)) {
     match scenario.rule(rule) {
         Rule::Done | Rule::Failed => {}
         Rule::Station(to) => visit(*to),
@@ -315,7 +317,10 @@ fn loop_of_overflow(scenario: &Scenario) -> Option<ComponentId> {
         let mut seen = vec![false; scenario.stations.len()];
         let mut open = vec![start];
         while let Some(station) = open.pop() {
-            let may_refuse = station.capacity.is_some() || goes_down(scenario, station);
+            let may_refuse = station.capacity.is_some()
+                || station.breaker.is_some()
+                || station.rate_limit.is_some_and(|limit| limit.drops)
+                || goes_down(scenario, station);
             let Some(rule) = station.on_full.filter(|_| may_refuse) else {
                 continue;
             };
@@ -339,10 +344,10 @@ fn loop_of_overflow(scenario: &Scenario) -> Option<ComponentId> {
 }
 
 fn goes_down(scenario: &Scenario, station: &Station) -> bool {
-    scenario
-        .faults
-        .iter()
-        .any(|fault| fault.target == station.component && fault.kind == FaultKind::Down)
+    scenario.faults.iter().any(|fault| {
+        fault.target == station.component
+            && matches!(fault.kind, FaultKind::Down | FaultKind::Disconnect)
+    })
 }
 
 /// Copies what the picture shows into the topology, and derives its arrows from the rules.
@@ -411,7 +416,7 @@ fn parking_places(scenario: &Scenario, rule: RuleId) -> Vec<ComponentId> {
             .iter()
             .flat_map(|rule| parking_places(scenario, *rule))
             .collect(),
-        Rule::Retry { steps, then } => {
+        Rule::Retry { steps, then, .. } => {
             let mut places: Vec<ComponentId> = steps.iter().map(|step| step.via).collect();
             if let Some(then) = then {
                 places.extend(parking_places(scenario, *then));

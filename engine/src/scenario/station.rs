@@ -5,11 +5,12 @@
 use super::autoscale;
 use super::distribution::{self, Distribution};
 use super::fields::{self, Bound, Fields};
+use super::limit;
 use super::line;
 use super::problem::{Place, Problems};
 use super::raw::{Node, Value};
 use super::rule::Rules;
-use super::valid::{RateLimit, Role, Rule, RuleId, Station};
+use super::valid::{Role, Rule, RuleId, Station};
 use crate::model::id::ComponentId;
 use crate::model::topology::ComponentKind;
 
@@ -21,9 +22,6 @@ pub(super) fn read(
     rules: &mut Rules<'_>,
     problems: &mut Problems<'_>,
 ) -> Option<Station> {
-    for key in ["timeout_s", "breaker"] {
-        fields.not_yet(key, problems);
-    }
     let line = line::read(&mut fields, problems);
     let servers_node = fields.take("servers");
     let servers = servers_node.and_then(|node| count_or_infinite(node, "servers", problems));
@@ -36,7 +34,10 @@ pub(super) fn read(
         .take("capacity")
         .and_then(|node| count_or_infinite(node, "capacity", problems))
         .flatten();
-    let on_full = on_full(&mut fields, rules, problems);
+    let (on_full, blocks) = on_full(&mut fields, rules, problems);
+    let timeout_ns = limit::timeout(&mut fields, problems);
+    let breaker_node = fields.take("breaker");
+    let breaker = breaker_node.and_then(|node| limit::breaker(node, problems));
     let patience = fields
         .take("patience")
         .and_then(|node| distribution::read(node, "`patience`", problems));
@@ -46,7 +47,7 @@ pub(super) fn read(
         .filter(|rule| !matches!(rules.list.get(rule.index()), Some(Rule::Failed)));
     let rate_limit = fields
         .take("rate_limit")
-        .and_then(|node| rate_limit(node, problems));
+        .and_then(|node| limit::rate_limit(node, problems));
     let failure_probability = fields
         .take("failure")
         .and_then(|node| failure(node, problems));
@@ -78,6 +79,9 @@ pub(super) fn read(
         (false, _, false) => Role::Serve,
     };
     check_service(role, kind, &service, &what, place, problems)?;
+    let blocks_key = blocks.then_some("on_full = \"block\"");
+    let key = timeout_ns.map(|_ns| "timeout_s").or(blocks_key);
+    limit::check(role, key, breaker_node, &what, place, problems);
     let workers = if role == Role::Hold {
         workers(
             next,
@@ -105,6 +109,9 @@ pub(super) fn read(
         line,
         capacity,
         on_full,
+        blocks,
+        timeout_ns,
+        breaker,
         patience,
         on_abandon,
         rate_limit,
@@ -215,44 +222,20 @@ fn service(
     Some(laws.into_iter().flatten().collect())
 }
 
-/// `None` is rejection.
+/// A rule, or `None` for rejection; and whether it blocks instead.
 fn on_full(
     fields: &mut Fields<'_>,
     rules: &mut Rules<'_>,
     problems: &mut Problems<'_>,
-) -> Option<RuleId> {
-    let node = fields.take("on_full")?;
+) -> (Option<RuleId>, bool) {
+    let Some(node) = fields.take("on_full") else {
+        return (None, false);
+    };
     match &node.value {
-        Value::Text(text) if text == "reject" => None,
-        Value::Text(text) if text == "block" => {
-            problems.not_yet(node.place, "on_full = \"block\"");
-            None
-        }
-        _ => rules.read(node, "on_full", problems),
+        Value::Text(text) if text == "reject" => (None, false),
+        Value::Text(text) if text == "block" => (None, true),
+        _ => (rules.read(node, "on_full", problems), false),
     }
-}
-
-fn rate_limit(node: &Node, problems: &mut Problems<'_>) -> Option<RateLimit> {
-    let mut fields = Fields::new(node, "`rate_limit`", problems)?;
-    let per_s = fields.need_number("per_s", Bound::Positive, problems);
-    let burst = fields
-        .take_count("burst", 1, 1_000_000_000, problems)
-        .unwrap_or(1);
-    let place = node.place;
-    fields.finish(problems);
-    let per_s = per_s?;
-    if !(1e-6..=1e9).contains(&per_s) {
-        problems.add_with_hint(
-            place,
-            format!("`per_s` is {per_s}"),
-            "write a rate from 0.000001 to 1000000000",
-        );
-        return None;
-    }
-    Some(RateLimit {
-        per_s,
-        burst: u32::try_from(burst).ok()?,
-    })
 }
 
 fn failure(node: &Node, problems: &mut Problems<'_>) -> Option<f64> {

@@ -128,8 +128,13 @@ impl Map<'_> {
             }
             // Every copy has to get out.
             Rule::Copy(list) => list.iter().all(|to| moves(*to)),
-            Rule::Retry { steps, then } => {
-                steps.iter().any(|step| step.delay.mean_s() > 0.0)
+            Rule::Retry {
+                steps,
+                then,
+                limits,
+            } => {
+                limits.backoff.is_some_and(|backoff| backoff.first_s > 0.0)
+                    || steps.iter().any(|step| step.delay.mean_s() > 0.0)
                     || then.is_some_and(|then| self.follow(then, from, leaves))
             }
             _ => {

@@ -5,6 +5,7 @@
 //! Components are numbered as in the topology: sources first, then stations, each in file order.
 
 use super::distribution::Distribution;
+use super::limit::{Breaker, RateLimit, RetryLimits};
 pub use super::line::{BatchService, Breakdown, Discipline, Gauge, IdleServer, Line};
 use crate::model::id::ComponentId;
 use crate::model::topology::{Class, Component, ComponentKind, Path, Topology};
@@ -48,8 +49,15 @@ pub enum Arrivals {
         /// Mean arrivals per second.
         rate_per_s: f64,
     },
-    /// Gaps of any distribution; equal gaps are a deterministic one.
+    /// Gaps of any distribution.
     Renewal(Distribution),
+    /// Equal gaps.
+    Regular {
+        /// From one arrival to the next.
+        every_s: f64,
+        /// From the start to the first arrival.
+        first_s: f64,
+    },
     /// Poisson at a rate that changes at given moments: (seconds, per second), times rising. Before
     /// the first nobody comes.
     Steps(Vec<(f64, f64)>),
@@ -79,7 +87,7 @@ pub enum Arrivals {
     Closed {
         /// How many.
         users: u32,
-        /// How long they think.
+        /// How long they think; 0 where they do not.
         think: Distribution,
     },
 }
@@ -92,6 +100,7 @@ impl Arrivals {
         match self {
             Self::Poisson { rate_per_s } | Self::Diurnal { rate_per_s, .. } => *rate_per_s,
             Self::Renewal(gap) => 1.0 / gap.mean_s(),
+            Self::Regular { every_s, .. } => 1.0 / every_s,
             Self::Steps(steps) => steps.last().map_or(0.0, |(_, rate)| *rate),
             Self::Mmpp {
                 rates_per_s,
@@ -180,15 +189,6 @@ pub enum Role {
     Park,
 }
 
-/// Starts of service per second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RateLimit {
-    /// Long-run starts per second.
-    pub per_s: f64,
-    /// Starts at once after a pause.
-    pub burst: u32,
-}
-
 /// How the number of servers follows the load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Autoscale {
@@ -227,9 +227,15 @@ pub struct Station {
     pub on_full: Option<RuleId>,
     /// Longest wait, drawn per visit; `None` is for ever.
     pub patience: Option<Distribution>,
+    /// Refused for want of room, it waits where it is: a server that is done stays busy with it.
+    pub blocks: bool,
+    /// Most time waiting and in service, in ns; `None` is for ever. Past it a visit fails.
+    pub timeout_ns: Option<u64>,
+    /// Refuses everybody for a while after too many failures.
+    pub breaker: Option<Breaker>,
     /// Taken when patience ends; `None` ends the part as abandoned.
     pub on_abandon: Option<RuleId>,
-    /// Starts of service per second at most.
+    /// Starts of service, or admissions, per second at most.
     pub rate_limit: Option<RateLimit>,
     /// Share of services that fail by themselves.
     pub failure_probability: f64,
@@ -334,6 +340,8 @@ pub enum Rule {
         steps: Vec<LadderStep>,
         /// After the last step; `None` repeats it for ever.
         then: Option<RuleId>,
+        /// What bounds it beside its steps.
+        limits: RetryLimits,
     },
 }
 
@@ -361,6 +369,8 @@ pub enum FaultKind {
     ErrorRate(f64),
     /// The way to it takes this much longer.
     Delay(Distribution),
+    /// Everything there ends at once, and it refuses what comes.
+    Disconnect,
 }
 
 /// Trouble at one station for some time.
@@ -408,6 +418,8 @@ pub struct Scenario {
     pub observe_at_ns: Vec<u64>,
     /// Where requests come from.
     pub sources: Vec<Source>,
+    /// By class: past this sojourn, in ns, an answer is late; `None` is never.
+    pub deadlines_ns: Vec<Option<u64>>,
     /// Where they go.
     pub stations: Vec<Station>,
     /// All rules; others name them by position.

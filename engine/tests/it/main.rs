@@ -2,6 +2,7 @@
 
 mod analytic;
 mod autoscale;
+mod blocking;
 mod cli;
 mod coverage;
 mod editing;
@@ -14,6 +15,7 @@ mod kernel;
 mod language;
 mod language_cli;
 mod language_fuzz;
+mod limits;
 mod lines;
 mod recordings;
 mod reel;
@@ -25,6 +27,7 @@ mod stories;
 mod swarm;
 mod theory;
 mod theory_joins;
+mod theory_limits;
 mod theory_lines;
 mod theory_sources;
 mod transient;

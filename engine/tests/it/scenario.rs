@@ -233,9 +233,9 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     ),
     (
         "next = \"done\"",
-        "timeout_s = 3.0",
-        "21:1",
-        &["not yet supported", "timeout_s"],
+        "timeout_s = 0.0",
+        "21:13",
+        &["`timeout_s` is 0"],
     ),
     (
         "next = \"done\"",
@@ -428,9 +428,15 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     ),
     (
         "next = \"done\"",
-        "next = \"done\"\n\n[[fault]]\nat = \"1s\"\nfor = \"2s\"\ntarget = \"server\"\nkind = \"disconnect\"",
-        "27:8",
-        &["not yet supported: the fault `disconnect`"],
+        "breaker = { failures = 0, window_s = 1.0, open_s = 1.0 }",
+        "21:24",
+        &["`failures` is 0"],
+    ),
+    (
+        "next = \"done\"",
+        "rate_limit = { per_s = 5.0, when_empty = \"dropp\" }",
+        "21:42",
+        &["did you mean `drop`?"],
     ),
     (
         "next = \"done\"",

@@ -33,6 +33,14 @@ impl Sink for Statistics {
                 if self.has_classes {
                     self.now.classes[class.index()].completed(sojourn_ns);
                 }
+                if let Some(Some(limit)) = self.deadlines_ns.get(class.index())
+                    && sojourn_ns > *limit
+                {
+                    self.now.system.late += 1;
+                    if self.has_classes {
+                        self.now.classes[class.index()].late += 1;
+                    }
+                }
             }
             Outcome::Rejected => self.requests.rejected += 1,
             Outcome::Abandoned => self.requests.abandoned += 1,
@@ -159,6 +167,28 @@ impl Sink for Statistics {
             levels.in_service.fall(now.0);
         } else {
             levels.waiting.fall(now.0);
+        }
+    }
+
+    #[inline]
+    fn timed_out(&mut self, now: TimeNs, station: ComponentId, had_started: bool) {
+        let (batch, levels) = self.station(station);
+        batch.failed += 1;
+        batch.timed_out += 1;
+        if had_started {
+            levels.in_service.fall(now.0);
+        } else {
+            levels.waiting.fall(now.0);
+        }
+    }
+
+    #[inline]
+    fn held(&mut self, now: TimeNs, station: ComponentId, begins: bool) {
+        let held = &mut self.held[station.index()];
+        if begins {
+            held.rise(now.0);
+        } else {
+            held.fall(now.0);
         }
     }
 }

@@ -280,4 +280,14 @@ impl Sink for Facts {
             sums.waiting -= 1;
         }
     }
+
+    fn timed_out(&mut self, now: TimeNs, station: ComponentId, had_started: bool) {
+        let sums = self.at(now, station);
+        sums.abandoned += 1;
+        if had_started {
+            sums.in_service -= 1;
+        } else {
+            sums.waiting -= 1;
+        }
+    }
 }

@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub(super) may_refuse: bool,
     pub(super) has_patience: bool,
     pub(super) has_timeout: bool,
+    /// Who finds no room waits at the door.
+    pub(super) blocks: bool,
     pub(super) calls: bool,
     /// Tokens: time of one, and time that may be saved up.
     pub(super) bucket: Option<(u64, u64)>,
@@ -142,13 +144,16 @@ fn plan(station: &Table, workers: Vec<usize>) -> Plan {
             discipline,
             "lifo-preemptive" | "preemptive-priority" | "processor-sharing" | "srpt" | "las"
         ) || has("batch_service"),
-        may_rest: odd || limit_has("refill") || limit_has("when_empty"),
+        // A worker with an open breaker leaves jobs where they are.
+        may_rest: odd || has("breaker") || limit_has("refill") || limit_has("when_empty"),
         may_refuse: has("breaker") || limit_has("when_empty"),
         has_patience: has("patience"),
         has_timeout: has("timeout_s"),
+        blocks: text(station, "on_full") == "block",
         calls: has("calls"),
         // A batch takes one token for all its members.
-        bucket: bucket.filter(|_| !limit_has("refill") && !has("batch_service")),
+        bucket: bucket
+            .filter(|_| !limit_has("refill") && !limit_has("when_empty") && !has("batch_service")),
         users: None,
         workers,
     }

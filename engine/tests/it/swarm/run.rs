@@ -8,7 +8,7 @@ use super::plan::plans;
 use super::tree::tables;
 use super::witness::{Complaint, Witness};
 use flowreel_engine::analysis::{Answer, Runs, find_overload, simulate};
-use flowreel_engine::kernel::{Kernel, KernelError, Sink};
+use flowreel_engine::kernel::{Kernel, KernelError, Sink, Trouble};
 use flowreel_engine::model::check::StreamCheck;
 use flowreel_engine::model::event::{Outcome, StageEvent};
 use flowreel_engine::model::id::{ClassId, ComponentId, PathId};
@@ -108,6 +108,9 @@ impl Sink for Watch<'_> {
     fn cancelled(&mut self, now: TimeNs, station: ComponentId, was_in_service: bool) {
         self.facts.cancelled(now, station, was_in_service);
     }
+    fn timed_out(&mut self, now: TimeNs, station: ComponentId, had_started: bool) {
+        self.facts.timed_out(now, station, had_started);
+    }
 }
 
 /// What a run came to.
@@ -164,9 +167,13 @@ fn watch(root: &Table, scenario: &Scenario, extra: Extra<'_>) -> Result<u64, Com
     let mut is_whole = true;
     loop {
         let before = kernel.report().event_count;
-        let goes_on = kernel
-            .run_until(TimeNs(until_ns), &mut watch)
-            .map_err(failed)?;
+        let goes_on = match kernel.run_until(TimeNs(until_ns), &mut watch) {
+            Err(error) if is_ones_own_fault(root, &error) => {
+                is_whole = false;
+                false
+            }
+            other => other.map_err(failed)?,
+        };
         if let Some(complaint) = watch.complaint.take() {
             return Err(complaint);
         }
@@ -217,6 +224,20 @@ fn watch(root: &Table, scenario: &Scenario, extra: Extra<'_>) -> Result<u64, Com
         answer_is_sane(scenario, &report.run_hash.to_string())?;
     }
     Ok(report.event_count)
+}
+
+/// Some models come to an end that no check can foresee, and a run has to say so.
+fn is_ones_own_fault(root: &Table, error: &KernelError) -> bool {
+    let never_thinks = |source: &Table| {
+        let arrivals = source.get("arrivals").and_then(Value::as_table);
+        arrivals.is_some_and(|it| it.contains_key("users") && !it.contains_key("think"))
+    };
+    match error.trouble() {
+        Trouble::Deadlock { .. } => true,
+        // Refused at once, asking again at once.
+        Trouble::NoProgress { .. } => tables(root, "source").any(never_thinks),
+        Trouble::TimeOverflow { .. } | Trouble::TooManyInFlight { .. } => false,
+    }
 }
 
 /// The state at a moment is the same by keyframes, by folding the reel, and by folding the events.

@@ -175,9 +175,13 @@ impl Witness {
             .get(event.class.index())
             .copied()
             .unwrap_or(0);
+        let may_be_late = self.plans[event.component.index()].blocks;
         let part = self.request(event)?.parts.entry(event.part.0).or_default();
         // A part that joins is brought by its parts: it comes from nowhere.
-        let is_sent = part.heading.take() == Some((event.component.0, event.t_ns.0));
+        let is_sent = part.heading.take().is_some_and(|(to, at_ns)| {
+            to == event.component.0
+                && (at_ns == event.t_ns.0 || (may_be_late && at_ns < event.t_ns.0))
+        });
         if !is_sent && event.peer.is_some() {
             return Err((
                 "one place",
@@ -292,6 +296,10 @@ impl Witness {
                 "visits",
                 format!("{event:?} ends a visit that is not the innermost"),
             ));
+        }
+        if matches!(event.outcome, Outcome::TimedOut | Outcome::Cancelled) {
+            // What it had called may still have been on its way.
+            part.heading = None;
         }
         let books = &mut self.books[event.component.index()];
         let Some(visit) = self
