@@ -333,9 +333,9 @@ fn jsq_and_round_robin_meet_exact_theory() {
         for _ in 0..80 {
             let middle = f64::midpoint(low, high);
             if is_low(middle) {
-                low = middle
+                low = middle;
             } else {
-                high = middle
+                high = middle;
             }
         }
         low
