@@ -110,6 +110,9 @@ pub(super) fn mg1(line: Line, second_moment_s2: f64) -> Option<Exact> {
         return None;
     }
     let wait_s = line.rate_per_s * second_moment_s2 / 2.0 / (1.0 - utilization);
+    if !wait_s.is_finite() {
+        return None;
+    }
     Some(Exact {
         utilization: Some(utilization),
         p_wait: Some(utilization),

@@ -267,6 +267,9 @@ fn with_priorities(
     };
     let busy: f64 = kinds.iter().map(|kind| kind.rate_per_s * kind.mean_s).sum();
     let sojourn_s = mean(times.iter().map(|times| times.1).collect());
+    if !sojourn_s.is_finite() {
+        return None;
+    }
     let model = match (interrupts, servers) {
         (true, _) => "M/G/1, preemptive priorities",
         (false, 1) => "M/G/1, priorities",
