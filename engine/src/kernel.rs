@@ -130,7 +130,7 @@ impl Kernel {
     /// A run at time 0, first arrivals in the calendar.
     ///
     /// # Errors
-    /// [`KernelError::TimeOverflow`] where the first arrival lies past the end of time.
+    /// [`KernelError`] where the first arrival lies past the end of time.
     pub fn new(scenario: &Scenario, seed: u64) -> Result<Self, KernelError> {
         let names: Vec<String> = scenario
             .topology

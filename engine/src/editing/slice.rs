@@ -147,7 +147,7 @@ fn stretch_of<W: Write>(
 /// Writes the chosen events as a run of their own.
 ///
 /// # Errors
-/// As [`slice`].
+/// As [`slice()`].
 pub fn choose<W: Write>(
     reader: ReelReader,
     choice: &Choice,
@@ -184,7 +184,7 @@ fn describe(choice: &Choice) -> String {
 /// Returns names and totals, in the order of the pieces.
 ///
 /// # Errors
-/// As [`slice`], [`EditError::TooManyParts`] past a thousand, [`EditError::Create`].
+/// As [`slice()`], [`EditError::TooManyParts`] past a thousand, [`EditError::Create`].
 pub fn split<W: Write>(
     reader: ReelReader,
     by: SplitBy,
