@@ -26,6 +26,7 @@ mod join;
 mod limit;
 mod line;
 mod outage;
+mod pull;
 mod retry;
 pub mod rng;
 mod route;
