@@ -2,7 +2,7 @@
 //!
 //! Belongs here: the JSON shape and what each field means. Does not belong here: measuring, printing.
 
-use super::batch::{Batch, FlowBatch, StationBatch};
+use super::batch::{Batch, FlowBatch, StationBatch, area_s};
 use super::deadline::{self, DeadlineAnswer, LimitAnswer};
 use super::histogram::Durations;
 use super::interval::Estimate;
@@ -473,14 +473,6 @@ fn station_answer(
         }),
         extra: ServingAnswer::default(),
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "an estimate needs no more than 53 bits"
-)]
-pub(super) fn area_s(area: u128) -> f64 {
-    area as f64 / 1e9
 }
 
 /// Utilization of the servers that were there, and how many that were.

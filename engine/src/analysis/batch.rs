@@ -52,6 +52,15 @@ pub(super) struct Batch {
     pub(super) gauges: Vec<u128>,
 }
 
+/// Units times nanoseconds, in units times seconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "an estimate needs no more than 53 bits"
+)]
+pub(super) fn area_s(area: u128) -> f64 {
+    area as f64 / 1e9
+}
+
 impl FlowBatch {
     const fn new(bits: u32) -> Self {
         Self {

@@ -3,8 +3,8 @@
 //! Belongs here: figures that stand there only where the scenario has such a limit. Does not belong
 //! here: all other figures (answer).
 
-use super::answer::{Parts, Value, area_s, value};
-use super::batch::{Batch, FlowBatch};
+use super::answer::{Parts, Value, value};
+use super::batch::{Batch, FlowBatch, area_s};
 use super::statistics::StationCounts;
 use super::walk::Walk;
 use crate::model::topology::Class;

@@ -2,7 +2,8 @@
 //!
 //! Belongs here: what gauges add up to. Does not belong here: figures that every station has (answer).
 
-use super::answer::{StationAnswer, Value, area_s, value};
+use super::answer::{StationAnswer, Value, value};
+use super::batch::area_s;
 use super::walk::Walk;
 use crate::scenario::line;
 use crate::scenario::valid::{Gauge, Scenario, Station};
