@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 /// Jobs of a replication at least where percentiles are compared, and where only means are.
 const JOBS_FOR_PERCENTILES: f64 = 100_000.0;
 const JOBS_FOR_MEANS: f64 = 40_000.0;
-const REPLICATIONS_MIN: f64 = 64.0;
+const REPLICATIONS_MIN: f64 = 24.0;
 const REPLICATIONS_MAX: f64 = 256.0;
+/// Replications of a case that `lengths.json` does not name.
+const REPLICATIONS: f64 = 64.0;
 /// Share of a run that is cut, or more where the model forgets its beginning slowly.
-const CUT: f64 = 0.02;
+pub(crate) const CUT: f64 = 0.02;
 /// Relaxation times that are cut at least.
-const RELAXATIONS: f64 = 20.0;
+pub(crate) const RELAXATIONS: f64 = 20.0;
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +63,7 @@ pub(crate) fn lengths() -> BTreeMap<String, f64> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "64 to 256"
+    reason = "24 to 256"
 )]
 pub(crate) fn plan(case: &Case, written: &Written, effort: Effort) -> Plan {
     let has_percentiles = written
@@ -75,7 +77,7 @@ pub(crate) fn plan(case: &Case, written: &Written, effort: Effort) -> Plan {
     };
     let total = lengths()
         .get(&case.id)
-        .map_or(0.0, |millions| millions * 1e6)
+        .map_or(REPLICATIONS * least, |millions| millions * 1e6)
         * effort.length;
     let replications = (total / least)
         .clamp(REPLICATIONS_MIN, REPLICATIONS_MAX)

@@ -3,7 +3,7 @@
 //! Belongs here: their runs. Does not belong here: everything that `run` does for the other cases.
 
 use crate::case::{Case, list, number};
-use crate::plan::{Effort, Plan, lengths};
+use crate::plan::{CUT, Effort, Plan, RELAXATIONS, lengths};
 use crate::rule::{Check, Verdict, judge, judge_error, lookup};
 use crate::run::{Report, replicate, side_by_side, steady, text};
 use crate::words::{Unsaid, arrivals, source, station};
@@ -79,9 +79,10 @@ fn limit(case: &Case, effort: Effort, checks: usize) -> Result<Report, String> {
     let mut events = 0;
     for (index, count) in SERVERS.into_iter().enumerate() {
         let jobs = millions * 1e6 / SERVERS.len() as f64 / REPLICATIONS as f64;
-        let free = 1.0 - rate.sqrt();
         let measured_s = jobs / (rate * count);
-        let warmup_s = (0.1 * measured_s).max(20.0 * 1.0_f64.max(0.1 / (free * free))) * effort.cut;
+        let choices = number(&case.params["dispatch"]["d"]);
+        let warmup_s =
+            (CUT * measured_s).max(RELAXATIONS * relaxation_s(rate, choices)) * effort.cut;
         let plan = Plan {
             replications: REPLICATIONS,
             warmup_s,
@@ -114,6 +115,17 @@ fn limit(case: &Case, effort: Effort, checks: usize) -> Result<Report, String> {
         events,
         verdicts,
     })
+}
+
+/// How long the total is remembered: the limit has a share `rate^e` of lines at least k long, e = (d^k - 1)/(d - 1);
+/// the total's drift is what the share of busy servers lacks, so it decays at the rate at which the total grows with it.
+fn relaxation_s(rate: f64, choices: f64) -> f64 {
+    let mut exponent = 0.0;
+    let slopes = std::iter::repeat_with(|| {
+        exponent = exponent * choices + 1.0;
+        exponent * libm::pow(rate, exponent - 1.0)
+    });
+    slopes.take(20).sum()
 }
 
 fn many_servers(case: &Case, rate: f64, count: f64) -> Result<Vec<String>, Unsaid> {
