@@ -22,6 +22,7 @@ mod serving;
 mod statistics;
 mod theory;
 mod traffic;
+mod value;
 mod walk;
 mod warmup;
 mod warnings;

@@ -5,28 +5,18 @@
 use super::batch::{Batch, FlowBatch, StationBatch, area_s};
 use super::deadline::{self, DeadlineAnswer, LimitAnswer};
 use super::histogram::Durations;
-use super::interval::Estimate;
 use super::precise::Precision;
 use super::runs::Runs;
 use super::serving::{self, ServingAnswer};
 use super::statistics::StationCounts;
 use super::theory::{self, Exact};
+pub use super::value::Value;
 use super::walk::Walk;
 use super::warnings;
 use crate::model::time::seconds_from_ns;
 use crate::scenario::valid::{Role, Scenario, Slo};
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// An estimate; `ci` is its 95 % interval, absent where it can't be had.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Value {
-    /// Point estimate.
-    pub value: f64,
-    /// Low and high end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ci: Option<[f64; 2]>,
-}
 
 /// A distribution of times in seconds. Fields are absent where nothing was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -457,20 +447,18 @@ fn station_answer(
             },
             |station| (station.arrivals - station.rejected) as f64,
         )
-        .filter(|_| role != Role::Keep),
+        .filter(|_| role != Role::Keep)
+        .map(Value::share),
         p_reject: per(
             |station| station.rejected as f64,
             |station| station.arrivals as f64,
-        ),
-        // Some who leave after the warm-up came before it.
+        )
+        .map(Value::share),
         p_abandon: per(
             |station| station.abandoned as f64,
             |station| station.arrivals as f64,
         )
-        .map(|share| Value {
-            value: share.value.min(1.0),
-            ..share
-        }),
+        .map(Value::share),
         extra: ServingAnswer::default(),
     }
 }
@@ -484,13 +472,4 @@ fn scale(runs: &Walk<'_>, index: usize, answer: &mut StationAnswer) {
     answer.servers_mean = value(runs, |batch| {
         (area_s(batch.stations[index].servers_area), batch.length_s())
     });
-}
-
-impl From<Estimate> for Value {
-    fn from(estimate: Estimate) -> Self {
-        Self {
-            value: estimate.value,
-            ci: estimate.ci,
-        }
-    }
 }

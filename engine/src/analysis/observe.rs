@@ -137,7 +137,7 @@ impl Observations {
                 t_s: seconds_from_ns(moment.t_ns),
                 runs: moment.levels.len() as u64,
                 in_system: moment.level.mean(),
-                p_empty: moment.empty.mean(),
+                p_empty: moment.empty.mean().map(Value::share),
                 arrivals: moment.arrivals.mean(),
                 variance: variance(&moment.levels),
             })

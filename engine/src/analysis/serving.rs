@@ -71,9 +71,9 @@ pub(super) fn fill_in(
                     (begun, area(batch))
                 });
             }
-            Gauge::Starting => answer.extra.p_starting = share(),
-            Gauge::Off => answer.extra.p_off = share(),
-            Gauge::Up => answer.extra.availability = share(),
+            Gauge::Starting => answer.extra.p_starting = share().map(Value::share),
+            Gauge::Off => answer.extra.p_off = share().map(Value::share),
+            Gauge::Up => answer.extra.availability = share().map(Value::share),
         }
     }
 }

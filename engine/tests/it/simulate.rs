@@ -6,7 +6,7 @@ use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::state::SystemState;
 use flowreel_engine::recording::ReelReader;
 use flowreel_engine::scenario::load;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -371,4 +371,51 @@ fn a_run_grows_until_it_is_as_precise_as_asked() {
             .expect("a text")
             .contains("`s` is overloaded")
     );
+}
+
+#[test]
+fn shares_and_their_intervals_stay_within_zero_and_one() {
+    // Those who lose patience after the warm-up are more than those who come.
+    let text = r#"
+schema = 1
+name = "shares"
+duration = "600s"
+warmup = "100s"
+[[source]]
+id = "clients"
+arrivals = { process = "steps", steps = [[0.0, 20.0], [100.0, 0.05], [300.0, 1.0]] }
+to = "desk"
+[[station]]
+id = "desk"
+service = { dist = "exponential", mean_s = 20.0 }
+capacity = 2000
+patience = { dist = "deterministic", mean_s = 60.0 }
+[[station]]
+id = "gate"
+service = { dist = "exponential", mean_s = 0.1 }
+[[source]]
+id = "few"
+arrivals = { process = "steps", steps = [[0.0, 0.0], [150.0, 0.02], [300.0, 3.0], [301.0, 0.02]] }
+to = "gate"
+"#;
+    let scenario = load(text, &[]).expect("valid");
+    let mut cut = 0;
+    for seed in 0..20 {
+        let runs = replicate(&scenario, seed, 1, 1).expect("runs");
+        let answer = serde_json::to_value(Answer::new(&scenario, seed, &runs)).expect("JSON");
+        for station in ["desk", "gate"] {
+            for share in ["p_wait", "p_reject", "p_abandon"] {
+                let figure = &answer["stations"][station][share];
+                let mut all = vec![&figure["value"]];
+                all.extend(figure["ci"].as_array().into_iter().flatten());
+                for number in all {
+                    let number = number.as_f64().expect("a number");
+                    assert!((0.0..=1.0).contains(&number), "{share}: {figure}");
+                }
+                cut += u32::from(figure["ci"][1] == json!(1.0));
+            }
+        }
+        assert_eq!(answer["stations"]["desk"]["p_abandon"]["value"], 1.0);
+    }
+    assert!(cut > 0, "no interval reached beyond");
 }
