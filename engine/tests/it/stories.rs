@@ -3,6 +3,7 @@
 //! Belongs here: one test per story, its point and the setting that mends it. Does not belong here:
 //! running them (told).
 
+mod limits;
 pub(crate) mod told;
 
 use flowreel_engine::scenario::load;
