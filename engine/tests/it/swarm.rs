@@ -14,6 +14,7 @@ mod laws;
 mod plan;
 mod rules;
 mod run;
+mod settle;
 mod shrink;
 mod stations;
 mod tree;
@@ -47,13 +48,6 @@ fn count() -> u64 {
         Err(_unset) => USUAL,
     }
 }
-
-/// Refusals that tell of a station's neighbours.
-const NEIGHBOURS: [&str; 3] = [
-    "the work left at",
-    "cannot keep what they have done",
-    "parts join at",
-];
 
 const NOTHING_ELSE: Extra<'_> = &|_| Ok(());
 
@@ -91,8 +85,6 @@ fn share(number: u64) {
                 held += 1;
                 events += count;
             }
-            // What a station's neighbours must not do depends on the whole scenario, which is random.
-            Verdict::Refused(why) if NEIGHBOURS.iter().any(|it| why.contains(it)) => {}
             Verdict::Refused(why) => refused.push(format!("seed {seed}: {why}")),
             Verdict::Broken(complaint) => {
                 let entry = broken.entry(complaint.0);
@@ -102,10 +94,7 @@ fn share(number: u64) {
             }
         }
     }
-    println!(
-        "{held} scenarios held over {events} events, {} were refused",
-        refused.len()
-    );
+    println!("{held} scenarios held over {events} events");
     let mut all = String::new();
     for (kind, (count, report)) in &broken {
         writeln!(
@@ -116,8 +105,8 @@ fn share(number: u64) {
     }
     assert!(broken.is_empty(), "{all}");
     assert!(
-        refused.len() <= held / 10,
-        "the language refuses too many: {refused:#?}"
+        refused.is_empty(),
+        "what is made must be valid: {refused:#?}"
     );
     assert!(
         events > held as u64 * 100,

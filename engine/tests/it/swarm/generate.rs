@@ -70,7 +70,8 @@ pub(super) fn generate(seed: u64, language: &Language) -> Generated {
         branches,
         scale_s,
     };
-    let tree = maker.scenario(seed);
+    let mut tree = maker.scenario(seed);
+    super::settle::settle(&mut tree, &mut maker.used);
     Generated {
         tree,
         used: maker.used,
