@@ -27,9 +27,16 @@ pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     steps.run("packages", || machine::provide(environment, Need::Checks));
     read_the_text(environment, &mut steps);
     run_the_tests(environment, &mut steps, long);
-    steps.run("exact values", || exact::check(environment, false));
+    steps.run("exact values", || {
+        exact::check(environment, exact::Level::Brief)
+    });
     if long {
-        steps.run("exact values, tighter", || exact::check(environment, true));
+        steps.run("exact values by the rule", || {
+            exact::check(environment, exact::Level::Rule)
+        });
+        steps.run("exact values, tighter", || {
+            exact::check(environment, exact::Level::Long)
+        });
     }
     ask_the_programs(environment, &mut steps);
     steps.run("licences and sources", || {

@@ -2,9 +2,9 @@
 //!
 //! Independent replications give one number each; the exact value lies inside their Student interval,
 //! corrected for the number of checks in the suite, and the interval is tight. How many cases and how
-//! long is said by `FLOWREEL_GROUND_TRUTH`: nothing runs a handful, `usual` all of them, `long` all of them with
-//! half the allowances, other seeds and twice the cut (`cargo xtask test --long` runs both).
-//! `usual:ID,ID` runs only those.
+//! long is said by `FLOWREEL_GROUND_TRUTH`: nothing runs a handful; `brief` all of them with twice the allowances
+//! (in `cargo xtask test`); `usual` all of them by the rule, `long` all of them with half the allowances, other
+//! seeds and twice the cut (`cargo xtask test --long` runs both). `usual:ID,ID` runs only those.
 
 #![expect(
     clippy::panic,
@@ -25,7 +25,7 @@ mod words;
 mod write;
 
 use case::Case;
-use plan::{Effort, LONG, USUAL};
+use plan::{BRIEF, Effort, LONG, USUAL};
 use std::path::Path;
 
 const VARIABLE: &str = "FLOWREEL_GROUND_TRUTH";
@@ -61,12 +61,16 @@ fn asked_for() -> (Effort, Vec<Case>, bool) {
     let asked = std::env::var(VARIABLE).unwrap_or_default();
     let (level, names) = asked.split_once(':').unwrap_or((&asked, ""));
     let names: Vec<&str> = names.split(',').filter(|name| !name.is_empty()).collect();
-    let effort = if level == "long" { LONG } else { USUAL };
+    let effort = match level {
+        "long" => LONG,
+        "brief" => BRIEF,
+        _ => USUAL,
+    };
     let is_wanted = |case: &Case| match (level, names.is_empty()) {
         ("", _) => HANDFUL.contains(&case.id.as_str()),
-        ("usual" | "long", true) => left_out::reason(&case.id).is_none(),
-        ("usual" | "long", false) => names.contains(&case.id.as_str()),
-        (other, _) => panic!("{VARIABLE} is `{other}`, not `usual` or `long`"),
+        ("brief" | "usual" | "long", true) => left_out::reason(&case.id).is_none(),
+        ("brief" | "usual" | "long", false) => names.contains(&case.id.as_str()),
+        (other, _) => panic!("{VARIABLE} is `{other}`, not `brief`, `usual` or `long`"),
     };
     let is_whole = !level.is_empty() && names.is_empty();
     (
@@ -101,6 +105,8 @@ fn every_exact_value_lies_in_its_tight_interval() {
     if is_whole {
         let name = if effort == LONG {
             "ground-truth-long.md"
+        } else if effort == BRIEF {
+            "ground-truth-brief.md"
         } else {
             "ground-truth.md"
         };

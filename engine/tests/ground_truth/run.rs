@@ -63,8 +63,29 @@ pub(crate) fn text(case: &Case, head: &str, tables: &[String]) -> String {
     )
 }
 
-/// Runs a case, `checks` being all checks of the suite.
+/// Times that a case with an interval too wide is run again, longer.
+const LENGTHENED_MAX: u32 = 2;
+/// Longest step from one length to the next.
+const LENGTHENED_BY_MAX: f64 = 8.0;
+
+/// Runs a case, `checks` being all checks of the suite. Where an interval is too wide the replications are
+/// lengthened, as the rule says; whether the exact value lies inside plays no part in that.
 pub(crate) fn run(case: &Case, effort: Effort, checks: usize) -> Result<Report, String> {
+    let mut effort = effort;
+    let mut report = run_once(case, effort, checks)?;
+    for _ in 0..LENGTHENED_MAX {
+        let widths = report.verdicts.iter().map(Verdict::width_ratio);
+        let widest = widths.fold(0.0, f64::max);
+        if report.verdicts.iter().all(|verdict| verdict.is_tight) {
+            break;
+        }
+        effort.length *= (widest * widest * 1.25).clamp(1.25, LENGTHENED_BY_MAX);
+        report = run_once(case, effort, checks)?;
+    }
+    Ok(report)
+}
+
+fn run_once(case: &Case, effort: Effort, checks: usize) -> Result<Report, String> {
     if let Some(report) = special::run(case, effort, checks) {
         return report;
     }
