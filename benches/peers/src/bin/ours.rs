@@ -5,7 +5,7 @@
 //! Two more models show that cost per event stays flat: `pending` (requests in service side by side) and
 //! `wide` (stations), each with the size in place of the number of servers.
 
-use flowreel_engine::analysis::{Answer, simulate};
+use flowreel_engine::analysis::{Answer, Runs, simulate};
 use flowreel_engine::scenario::load;
 use flowreel_peers::{MODELS, cpu_s, print_line};
 use std::fmt::Write as _;
@@ -82,7 +82,7 @@ fn main() {
         let start = cpu_s();
         let figures = simulate(&scenario, 1, &mut ()).expect("the run ends");
         let spent = cpu_s() - start;
-        let answer = Answer::new(&scenario, 1, &[figures]);
+        let answer = Answer::new(&scenario, 1, &Runs::one(&scenario, figures));
         let visits: u64 = answer
             .stations
             .values()
