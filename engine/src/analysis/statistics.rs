@@ -170,11 +170,12 @@ impl Statistics {
         };
         match (scenario.warmup, scenario.stop) {
             (Warmup::Fixed(ns), _) if ns > 0 => this.batch_end_ns = ns,
-            (_, Stop::Duration(_)) => {
+            // Batches then begin and end with a request.
+            (Warmup::Auto, Stop::Requests(_)) => this.batch_requests = 1,
+            _ => {
                 this.is_warming = false;
                 this.plan_batch(0);
             }
-            (_, Stop::Requests(_)) => this.batch_requests = 1,
         }
         this.mark();
         this

@@ -128,7 +128,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         }
         reader.read_events(position, &mut batch).map_err(failed)?;
         for event in batch.iter().filter(|event| filter.fits(event)) {
-            let detail = event_line::detail_of(&mut reader, event).map_err(failed)?;
+            let detail = reader.read_detail(event.detail).map_err(failed)?;
             let topology = reader.topology();
             if console.json || args.format == Format::Jsonl {
                 let text = event_line::json(event, topology, detail)?;

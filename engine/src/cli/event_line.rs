@@ -5,9 +5,9 @@
 use super::CliError;
 use flowreel_engine::export::EventRecord;
 use flowreel_engine::model::event::StageEvent;
-use flowreel_engine::model::id::{DetailId, RequestId};
+use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::topology::Topology;
-use flowreel_engine::recording::{Detail, ReelError, ReelReader};
+use flowreel_engine::recording::Detail;
 
 /// The event as a JSON object on one line.
 pub(super) fn json(
@@ -53,15 +53,4 @@ pub(super) fn row(event: &StageEvent, topology: &Topology, detail: Option<&Detai
     }
     row.truncate(row.trim_end().len());
     row
-}
-
-/// The record beside an event, where it has one.
-pub(super) fn detail_of(
-    reader: &mut ReelReader,
-    event: &StageEvent,
-) -> Result<Option<Detail>, ReelError> {
-    if event.detail == DetailId::NONE {
-        return Ok(None);
-    }
-    reader.read_detail(event.detail)
 }

@@ -61,6 +61,12 @@ pub(super) fn write_error(path: &Path, error: &WriteError) -> CliError {
 
 /// Creates a reel that none of the reels read is.
 pub(super) fn create(out: &Path, read: &[&Path]) -> Result<File, CliError> {
+    refuse_to_replace(out, read)?;
+    file::create(out).map_err(|source| write_error(out, &WriteError::Io { source }))
+}
+
+/// Refuses a new reel in the place of one that is read.
+pub(super) fn refuse_to_replace(out: &Path, read: &[&Path]) -> Result<(), CliError> {
     let failed = |source| write_error(out, &WriteError::Io { source });
     for path in read {
         if file::is_same_file(path, out).map_err(failed)? {
@@ -71,7 +77,7 @@ pub(super) fn create(out: &Path, read: &[&Path]) -> Result<File, CliError> {
             );
         }
     }
-    file::create(out).map_err(failed)
+    Ok(())
 }
 
 /// Why a reel cannot be made out of these.

@@ -168,7 +168,9 @@ impl Player<'_> {
         if console.json {
             return Ok(());
         }
-        let detail = event_line::detail_of(playhead.reader_mut(), event)
+        let detail = playhead
+            .reader_mut()
+            .read_detail(event.detail)
             .map_err(|error| reel_file::read_error(&self.args.reel, &error))?;
         let row = event_line::row(event, playhead.reader().topology(), detail.as_ref());
         console.line(format_args!("{row}"))

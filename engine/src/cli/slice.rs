@@ -8,7 +8,7 @@ use flowreel_engine::editing::{Choice, EditError, Stretch, choose, slice};
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::time::{TimeNs, seconds_from_ns};
 use flowreel_engine::model::topology::Topology;
-use flowreel_engine::recording::Summary;
+use flowreel_engine::recording::{Summary, file};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -100,18 +100,13 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let choice = choice(args, reader.topology())?;
     let read = [args.reel.clone()];
     let failed = |error: EditError| reel_file::edit_error(&read, &args.out, &error);
-    // Looked for before the file is made, so that nothing is left behind where nothing fits.
-    if reader
-        .time_range()
-        .is_none_or(|(first, last)| last < stretch.from || first > stretch.to)
-    {
-        return Err(failed(EditError::Nothing));
-    }
-    let sink = reel_file::create(&args.out, &[&args.reel])?;
+    reel_file::refuse_to_replace(&args.out, &[&args.reel])?;
+    // Only made where something fits, so that nothing is left behind where nothing does.
+    let create = || file::create(&args.out);
     let cut = if choice.is_everything() {
-        slice(reader, stretch, sink)
+        slice(reader, stretch, create)
     } else {
-        choose(reader, &choice, stretch, sink)
+        choose(reader, &choice, stretch, create)
     };
     let (_, summary) = cut.map_err(failed)?;
     let piece = PieceAnswer::new(&args.out, &summary);

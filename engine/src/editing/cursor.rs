@@ -3,7 +3,6 @@
 //! Belongs here: batches into single events, each with its record. Does not belong here: states (replay).
 
 use crate::model::event::StageEvent;
-use crate::model::id::DetailId;
 use crate::recording::{Detail, ReelError, ReelReader};
 
 /// A reel, read forwards.
@@ -46,17 +45,6 @@ impl Cursor {
     }
 
     pub(super) fn detail(&mut self, event: &StageEvent) -> Result<Option<Detail>, ReelError> {
-        detail_of(&mut self.reader, event)
+        self.reader.read_detail(event.detail)
     }
-}
-
-/// The record beside an event.
-pub(super) fn detail_of(
-    reader: &mut ReelReader,
-    event: &StageEvent,
-) -> Result<Option<Detail>, ReelError> {
-    if event.detail == DetailId::NONE {
-        return Ok(None);
-    }
-    reader.read_detail(event.detail)
 }

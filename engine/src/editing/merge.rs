@@ -8,7 +8,7 @@
 //! requests stay apart.
 
 use super::EditError;
-use super::cursor::{Cursor, detail_of};
+use super::cursor::Cursor;
 use super::skew::{Clock, compare, loose_ends, places};
 use super::slice::push_renumbered;
 use crate::model::event::StageEvent;
@@ -164,7 +164,10 @@ fn one_run<W: Write>(readers: Vec<ReelReader>, sink: W) -> Result<(W, Merged), E
                 }
             }
             if event.seq == writer.next_seq() {
-                let detail = detail_of(playhead.reader_mut(), &event).map_err(failed)?;
+                let detail = playhead
+                    .reader_mut()
+                    .read_detail(event.detail)
+                    .map_err(failed)?;
                 writer.push_kept(&event, detail.as_ref())?;
                 parts[part].events += 1;
             }

@@ -3,12 +3,13 @@
 //! Belongs here: what a piece holds. Does not belong here: joining pieces (merge).
 
 use super::EditError;
-use super::cursor::{Cursor, detail_of};
+use super::cursor::Cursor;
 use crate::model::event::StageEvent;
 use crate::model::id::{ClassId, ComponentId, DetailId, RequestId};
 use crate::model::time::TimeNs;
+use crate::model::topology::Topology;
 use crate::recording::{
-    FinishInfo, Gap, GapReason, ReelMeta, ReelReader, ReelWriter, RunId, Summary,
+    FinishInfo, Gap, GapReason, ReelMeta, ReelReader, ReelWriter, RunId, Summary, WriteError,
 };
 use crate::replay::{Playhead, Via};
 use std::collections::BTreeMap;
@@ -67,14 +68,29 @@ pub enum SplitBy {
 pub fn slice<W: Write>(
     reader: ReelReader,
     stretch: Stretch,
-    sink: W,
+    create: impl FnOnce() -> std::io::Result<W>,
 ) -> Result<(W, Summary), EditError> {
     let mut playhead = Playhead::new(reader).map_err(EditError::read)?;
-    let (sink, summary) = stretch_of(&mut playhead, stretch, sink)?;
-    if summary.events == 0 {
+    if is_empty(&mut playhead, stretch)? {
         return Err(EditError::Nothing);
     }
-    Ok((sink, summary))
+    let sink = create().map_err(WriteError::from)?;
+    stretch_of(&mut playhead, stretch, sink)
+}
+
+/// `seq` of the first event at this moment or later.
+fn first_at(playhead: &mut Playhead, from: TimeNs) -> Result<u64, EditError> {
+    let Some(before) = from.0.checked_sub(1) else {
+        return Ok(0);
+    };
+    playhead
+        .position_at(TimeNs(before))
+        .map_err(EditError::read)
+}
+
+fn is_empty(playhead: &mut Playhead, stretch: Stretch) -> Result<bool, EditError> {
+    let end = playhead.position_at(stretch.to).map_err(EditError::read)?;
+    Ok(first_at(playhead, stretch.from)? >= end)
 }
 
 fn stretch_of<W: Write>(
@@ -82,12 +98,7 @@ fn stretch_of<W: Write>(
     stretch: Stretch,
     sink: W,
 ) -> Result<(W, Summary), EditError> {
-    let first = match stretch.from.0.checked_sub(1) {
-        None => 0,
-        Some(before) => playhead
-            .position_at(TimeNs(before))
-            .map_err(EditError::read)?,
-    };
+    let first = first_at(playhead, stretch.from)?;
     playhead.go_to(first, Via::Seek).map_err(EditError::read)?;
     let reader = playhead.reader();
     let is_to_the_end = reader
@@ -133,7 +144,10 @@ fn stretch_of<W: Write>(
             }
         }
         is_first = false;
-        let detail = detail_of(playhead.reader_mut(), &event).map_err(EditError::read)?;
+        let detail = playhead
+            .reader_mut()
+            .read_detail(event.detail)
+            .map_err(EditError::read)?;
         writer.push_kept(&event, detail.as_ref())?;
         playhead.step().map_err(EditError::read)?;
     }
@@ -152,17 +166,21 @@ pub fn choose<W: Write>(
     reader: ReelReader,
     choice: &Choice,
     stretch: Stretch,
-    sink: W,
+    create: impl FnOnce() -> std::io::Result<W>,
 ) -> Result<(W, Summary), EditError> {
-    let mut sink = Some(sink);
+    let description = describe(choice, reader.topology());
+    let mut create = Some(create);
     let is_chosen = |event: &StageEvent| {
         (stretch.from..=stretch.to).contains(&event.t_ns) && choice.holds(event)
     };
     let mut pieces = sort_into(
         reader,
         |event| is_chosen(event).then_some(0_u64),
-        |_| Ok(sink.take()),
-        |_| describe(choice),
+        |_| {
+            let create = create.take().map(|create| create());
+            Ok(create.transpose().map_err(WriteError::from)?)
+        },
+        |_| description.clone(),
     )?;
     pieces
         .pop()
@@ -170,12 +188,10 @@ pub fn choose<W: Write>(
         .ok_or(EditError::Nothing)
 }
 
-fn describe(choice: &Choice) -> String {
+fn describe(choice: &Choice, topology: &Topology) -> String {
     let requests = choice.requests.iter().map(|id| format!("request {}", id.0));
-    let components = choice
-        .components
-        .iter()
-        .map(|id| format!("component {}", id.0));
+    let components = choice.components.iter();
+    let components = components.map(|id| format!("component {}", topology.component_name(*id)));
     requests.chain(components).collect::<Vec<_>>().join(", ")
 }
 
@@ -238,21 +254,13 @@ fn split_by_time<W: Write>(
             from: TimeNs(from),
             to: TimeNs(from.saturating_add(length_ns - 1)),
         };
-        let is_empty = {
-            let position = |t: u64, playhead: &mut Playhead| playhead.position_at(TimeNs(t));
-            let before = match from.checked_sub(1) {
-                None => 0,
-                Some(before) => position(before, &mut playhead).map_err(EditError::read)?,
-            };
-            before == position(stretch.to.0, &mut playhead).map_err(EditError::read)?
-        };
-        if is_empty {
+        if is_empty(&mut playhead, stretch)? {
             continue;
         }
         let name = format!("{number:04}");
         let sink = create(&name)?;
         let (mut sink, summary) = stretch_of(&mut playhead, stretch, sink)?;
-        sink.flush().map_err(crate::recording::WriteError::from)?;
+        sink.flush().map_err(WriteError::from)?;
         pieces.push((name, summary));
     }
     Ok(pieces)
@@ -310,7 +318,7 @@ fn sort_into<K: Ord + Copy + std::fmt::Debug, W: Write>(
     let mut pieces = Vec::with_capacity(writers.len());
     for (key, writer) in writers {
         let (mut sink, summary) = writer.finish(&FinishInfo::default())?;
-        sink.flush().map_err(crate::recording::WriteError::from)?;
+        sink.flush().map_err(WriteError::from)?;
         pieces.push((key, (sink, summary)));
     }
     Ok(pieces)

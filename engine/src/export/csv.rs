@@ -2,7 +2,6 @@
 //!
 //! Belongs here: columns and quoting. Does not belong here: which events (whoever asks).
 
-use super::json_lines::detail_of;
 use super::{ExportError, Exported};
 use crate::model::event::Outcome;
 use crate::model::id::RequestId;
@@ -25,7 +24,7 @@ pub fn write_csv(reader: &mut ReelReader, out: &mut impl Write) -> Result<Export
     for position in 0..reader.event_blocks().len() {
         reader.read_events(position, &mut events)?;
         for event in &events {
-            let detail = detail_of(reader, event)?;
+            let detail = reader.read_detail(event.detail)?;
             let detail = detail.map_or(Ok(String::new()), |it| serde_json::to_string(&it))?;
             let named = |id| topology.component(id).map_or("", |it| it.id.as_str());
             let (request, class) = if event.request == RequestId::NONE {

@@ -4,7 +4,7 @@
 
 use super::{ExportError, Exported};
 use crate::model::event::{Outcome, StageEvent};
-use crate::model::id::{DetailId, RequestId};
+use crate::model::id::RequestId;
 use crate::model::topology::Topology;
 use crate::recording::{Detail, ReelReader};
 use serde::Serialize;
@@ -74,7 +74,7 @@ pub fn write_json_lines(
     for position in 0..reader.event_blocks().len() {
         reader.read_events(position, &mut events)?;
         for event in &events {
-            let detail = detail_of(reader, event)?;
+            let detail = reader.read_detail(event.detail)?;
             serde_json::to_writer(&mut *out, &EventRecord::new(event, &topology, detail))?;
             out.write_all(b"\n")?;
         }
@@ -82,15 +82,4 @@ pub fn write_json_lines(
     }
     exported.items = exported.events;
     Ok(exported)
-}
-
-/// The record beside an event.
-pub(super) fn detail_of(
-    reader: &mut ReelReader,
-    event: &StageEvent,
-) -> Result<Option<Detail>, ExportError> {
-    if event.detail == DetailId::NONE {
-        return Ok(None);
-    }
-    Ok(reader.read_detail(event.detail)?)
 }

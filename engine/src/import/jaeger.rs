@@ -83,7 +83,9 @@ pub(super) fn read(name: &str, bytes: &[u8], set: &mut SpanSet) -> Result<(), Im
     let mut reader = Reader { name, set };
     let mut documents = Documents::<Record>::new(name, bytes);
     while let Some((records, text)) = documents.next()? {
-        reader.skip("entries that are no trace", records.unusable);
+        reader
+            .set
+            .skip(name, "entries that are no trace", records.unusable);
         let is_alone = records.items.len() == 1;
         for record in records.items {
             reader.document(record, is_alone.then_some(text))?;
@@ -98,14 +100,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn skip(&mut self, sentence: &'static str, count: u64) {
-        let name = self.name;
-        self.set.skipped.add(sentence, count, || name.to_owned());
-    }
-
     /// `text` is the whole document, for those that are one span.
     fn document(&mut self, record: Record, text: Option<&[u8]>) -> Result<(), ImportError> {
-        self.skip("entries of `data` that are no trace", record.data.unusable);
+        self.set.skip(
+            self.name,
+            "entries of `data` that are no trace",
+            record.data.unusable,
+        );
         if record.data.items.is_empty() {
             return self.trace_or_span(record, text);
         }
@@ -116,14 +117,19 @@ impl Reader<'_> {
     }
 
     fn trace_or_span(&mut self, record: Record, text: Option<&[u8]>) -> Result<(), ImportError> {
-        self.skip("entries of `spans` that are no span", record.spans.unusable);
+        self.set.skip(
+            self.name,
+            "entries of `spans` that are no span",
+            record.spans.unusable,
+        );
         if record.spans.items.is_empty() && record.span_id != Scalar::Missing {
             // Jaeger's storage writes one span per document, its process inline.
             let span = text.and_then(|text| serde_json::from_slice::<JaegerSpan>(text).ok());
             return match span {
                 Some(span) => self.span(&span, &Record::default()),
                 None => {
-                    self.skip("spans outside of a trace's `spans`", 1);
+                    self.set
+                        .skip(self.name, "spans outside of a trace's `spans`", 1);
                     Ok(())
                 }
             };
@@ -135,11 +141,11 @@ impl Reader<'_> {
 
     fn span(&mut self, span: &JaegerSpan, trace: &Record) -> Result<(), ImportError> {
         let Some(trace_id) = span.trace_id.text().or_else(|| trace.trace_id.text()) else {
-            self.skip("spans without a trace id", 1);
+            self.set.skip(self.name, "spans without a trace id", 1);
             return Ok(());
         };
         let Some(id) = span.id.text() else {
-            self.skip("spans without an id", 1);
+            self.set.skip(self.name, "spans without an id", 1);
             return Ok(());
         };
         let process = span

@@ -118,7 +118,11 @@ pub(super) fn read(name: &str, bytes: &[u8], set: &mut SpanSet) -> Result<(), Im
     let mut reader = Reader { name, set };
     let mut documents = Documents::<Record>::new(name, bytes);
     while let Some((records, _)) = documents.next()? {
-        reader.skip("entries that are no export of traces", records.unusable);
+        reader.set.skip(
+            name,
+            "entries that are no export of traces",
+            records.unusable,
+        );
         for record in &records.items {
             reader.record(record)?;
         }
@@ -132,19 +136,22 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn skip(&mut self, sentence: &'static str, count: u64) {
-        let name = self.name;
-        self.set.skipped.add(sentence, count, || name.to_owned());
-    }
-
     fn record(&mut self, record: &Record) -> Result<(), ImportError> {
         let resources = [&record.resource_spans, &record.batches];
         if resources.iter().all(|list| list.items.is_empty()) {
             let is_other = record.logs != Scalar::Missing || record.metrics != Scalar::Missing;
-            self.skip("documents of logs or metrics", u64::from(is_other));
+            self.set.skip(
+                self.name,
+                "documents of logs or metrics",
+                u64::from(is_other),
+            );
         }
         for list in resources {
-            self.skip("entries that are no spans of a resource", list.unusable);
+            self.set.skip(
+                self.name,
+                "entries that are no spans of a resource",
+                list.unusable,
+            );
             for resource in &list.items {
                 self.resource(resource)?;
             }
@@ -159,9 +166,17 @@ impl Reader<'_> {
             .unwrap_or(NO_NAME);
         let service = self.set.services.position(&shortened(service));
         for list in [&resource.scopes, &resource.libraries] {
-            self.skip("entries that are no spans of a scope", list.unusable);
+            self.set.skip(
+                self.name,
+                "entries that are no spans of a scope",
+                list.unusable,
+            );
             for scope in &list.items {
-                self.skip("entries of `spans` that are no span", scope.spans.unusable);
+                self.set.skip(
+                    self.name,
+                    "entries of `spans` that are no span",
+                    scope.spans.unusable,
+                );
                 for span in &scope.spans.items {
                     self.span(span, service)?;
                 }
@@ -172,11 +187,11 @@ impl Reader<'_> {
 
     fn span(&mut self, span: &OtlpSpan, service: usize) -> Result<(), ImportError> {
         let Some(trace_id) = id_of(&span.trace_id, TRACE_ID_BYTES) else {
-            self.skip("spans without a trace id", 1);
+            self.set.skip(self.name, "spans without a trace id", 1);
             return Ok(());
         };
         let Some(id) = id_of(&span.id, SPAN_ID_BYTES) else {
-            self.skip("spans without an id", 1);
+            self.set.skip(self.name, "spans without an id", 1);
             return Ok(());
         };
         let time = |scalar: &Scalar| scalar.scaled(1).filter(|&ns| ns > 0);

@@ -206,6 +206,11 @@ impl SpanSet {
         Ok(())
     }
 
+    /// Counts what of a file could not be used.
+    pub(super) fn skip(&mut self, file: &str, sentence: &'static str, count: u64) {
+        self.skipped.add(sentence, count, || file.to_owned());
+    }
+
     /// For each span the position of its parent, where that is in the set; a span is never its own.
     ///
     /// Of several spans with the parent's id, that of the child's own service is meant, else the

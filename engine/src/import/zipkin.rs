@@ -181,7 +181,9 @@ pub(super) fn read(name: &str, bytes: &[u8], set: &mut SpanSet) -> Result<(), Im
     };
     let mut documents = Documents::<Record>::new(name, bytes);
     while let Some((records, _)) = documents.next()? {
-        reader.skip("entries that are no span", records.unusable);
+        reader
+            .set
+            .skip(name, "entries that are no span", records.unusable);
         for record in &records.items {
             reader.record(record)?;
         }
@@ -198,18 +200,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn skip(&mut self, sentence: &'static str, count: u64) {
-        let name = self.name;
-        self.set.skipped.add(sentence, count, || name.to_owned());
-    }
-
     fn record(&mut self, record: &Record) -> Result<(), ImportError> {
         let Some(trace_id) = id_of(&record.trace_id) else {
-            self.skip("spans without a trace id", 1);
+            self.set.skip(self.name, "spans without a trace id", 1);
             return Ok(());
         };
         let Some(id) = id_of(&record.id) else {
-            self.skip("spans without an id", 1);
+            self.set.skip(self.name, "spans without an id", 1);
             return Ok(());
         };
         let trace = self.set.traces.position(&trace_id);

@@ -405,6 +405,9 @@ impl ReelReader {
     /// # Errors
     /// [`ReelError::Io`] where the file cannot be read.
     pub fn read_detail(&mut self, id: DetailId) -> Result<Option<Detail>, ReelError> {
+        if id == DetailId::NONE {
+            return Ok(None);
+        }
         let id = u64::from(id.0);
         let is_cached = |(first, records): &(u64, Vec<Detail>)| {
             id.checked_sub(*first)

@@ -160,25 +160,25 @@ fn fastest_idle(case: &Case) -> Result<Written, Unsaid> {
     })
 }
 
+/// One station with one server and one key of its own, beside the usual checks those of `pairs`.
+fn lone(case: &Case, key: (&str, Value), pairs: &[(&str, &str)]) -> Result<Written, Unsaid> {
+    Ok(Written {
+        head: String::new(),
+        tables: vec![
+            source("arrivals", &arrivals(case)?, &json!("s"), &[]),
+            station("s", &case.params["service"], &json!(1), &[key])?,
+        ],
+        checks: checks(case, [SYSTEM, STATION, pairs].concat().iter()),
+    })
+}
+
 fn batch_worker(case: &Case) -> Result<Written, Unsaid> {
     let rule = &case.params["batch_service"];
     let batch = json!({
         "max": rule["max_batch"], "min": rule["min_batch"], "linger_s": number(&rule["linger_s"])
     });
     let pairs = [("mean_batch_size", "stations.s.batch_size")];
-    Ok(Written {
-        head: String::new(),
-        tables: vec![
-            source("arrivals", &arrivals(case)?, &json!("s"), &[]),
-            station(
-                "s",
-                &case.params["service"],
-                &json!(1),
-                &[("batch_service", batch)],
-            )?,
-        ],
-        checks: checks(case, [SYSTEM, STATION, &pairs].concat().iter()),
-    })
+    lone(case, ("batch_service", batch), &pairs)
 }
 
 /// A gate of one server that is busy until all tasks have joined.
@@ -332,33 +332,14 @@ fn cold_start(case: &Case) -> Result<Written, Unsaid> {
         ("p_off", "stations.s.p_off"),
         ("p_starting", "stations.s.p_starting"),
     ];
-    Ok(Written {
-        head: String::new(),
-        tables: vec![
-            source("arrivals", &arrivals(case)?, &json!("s"), &[]),
-            station("s", &case.params["service"], &json!(1), &[("setup", setup)])?,
-        ],
-        checks: checks(case, [SYSTEM, STATION, &pairs].concat().iter()),
-    })
+    lone(case, ("setup", setup), &pairs)
 }
 
 fn breakdown(case: &Case) -> Result<Written, Unsaid> {
     let rule = &case.params["breakdown"];
     let law = json!({ "up": dist(&rule["up"])?, "down": dist(&rule["down"])? });
     let pairs = [("availability", "stations.s.availability")];
-    Ok(Written {
-        head: String::new(),
-        tables: vec![
-            source("arrivals", &arrivals(case)?, &json!("s"), &[]),
-            station(
-                "s",
-                &case.params["service"],
-                &json!(1),
-                &[("breakdown", law)],
-            )?,
-        ],
-        checks: checks(case, [SYSTEM, STATION, &pairs].concat().iter()),
-    })
+    lone(case, ("breakdown", law), &pairs)
 }
 
 /// A bucket before a station without work of its own.

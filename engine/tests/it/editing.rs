@@ -155,6 +155,35 @@ fn the_events_of_one_request_are_a_run_of_their_own() {
 }
 
 #[test]
+fn where_nothing_fits_nothing_is_written() {
+    let folder = folder("nothing");
+    let whole = shipped("retry-ladder.reel");
+    let piece = folder.join("piece.reel");
+    for chosen in [
+        &["--from", "1h"][..],
+        // Between the first two events.
+        &["--from", "88.2ms", "--to", "88.2ms"],
+        &["--request", "999999"],
+    ] {
+        let arguments = [&["slice", whole.as_str(), "--out", text(&piece)], chosen].concat();
+        let (code, refused, error) = json(&arguments);
+        assert_eq!(code, 2, "{refused}");
+        assert!(error.contains("no event fits"), "{error}");
+        assert!(!piece.exists(), "{chosen:?}");
+    }
+    let (_, _, _) = json(&[
+        "slice",
+        &whole,
+        "--component",
+        "mail",
+        "--out",
+        text(&piece),
+    ]);
+    let (_, info, _) = json(&["info", text(&piece)]);
+    assert_eq!(info["notes"]["chosen"], "component mail");
+}
+
+#[test]
 fn pieces_by_component_and_class_hold_every_event_once() {
     let whole = shipped("smtp-refuses.reel");
     let (_, info, _) = json(&["info", &whole]);

@@ -419,3 +419,35 @@ to = "gate"
     }
     assert!(cut > 0, "no interval reached beyond");
 }
+
+/// A burst of 100 at a bucket of 10 that fills at 20 per second: ten pass at once, the others 50 ms apart.
+#[test]
+fn a_warm_up_of_nothing_cuts_nothing_however_the_run_ends() {
+    let text = r#"schema = 1
+name = "burst"
+requests = 100
+warmup = "0s"
+
+[[source]]
+id = "clients"
+arrivals = { process = "deterministic", every_s = 1000.0, first_s = 0.0 }
+batch = 100
+to = "gate"
+
+[[station]]
+id = "gate"
+servers = "infinite"
+service = { dist = "deterministic", mean_s = 0.0 }
+rate_limit = { per_s = 20.0, burst = 10 }
+next = "done"
+"#;
+    let folder = crate::cli::folder("burst");
+    let path = folder.join("burst.toml");
+    std::fs::write(&path, text).expect("room on the disk");
+    let (code, answer, _) = crate::cli::json(&["simulate", path.to_str().expect("ASCII")]);
+    assert_eq!(code, 0, "{answer}");
+    let waiting = &answer["stations"]["gate"]["waiting_s"];
+    let mean = waiting["mean"]["value"].as_f64().expect("a number");
+    assert!((mean - 2.0475).abs() < 1e-9, "{waiting}");
+    assert_eq!(waiting["count"], 100, "{waiting}");
+}
