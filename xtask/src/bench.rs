@@ -3,6 +3,7 @@
 //! Belongs here: which bench measures what, the summary's shape. Does not belong here: the workloads.
 
 mod peers;
+mod recorders;
 
 use crate::environment::Environment;
 use crate::{Outcome, process, talk};
@@ -44,6 +45,15 @@ pub(crate) fn run(environment: &Environment, area: Option<&str>) -> Result<Outco
     }
     if area == Some("kernel") {
         results.extend(peers::run(environment)?);
+    }
+    if area.is_none_or(|area| area == "reel") {
+        let beside_others = recorders::run(environment)?;
+        results.retain(|result| {
+            beside_others
+                .iter()
+                .all(|other| other["id"] != result["id"])
+        });
+        results.extend(beside_others);
     }
     results.sort_by(|a, b| a["id"].as_str().cmp(&b["id"].as_str()));
     let mut rows = vec![
