@@ -61,7 +61,7 @@ impl Names {
             problems.add_with_hint(
                 place,
                 format!("no station is named `{name}`"),
-                nearest_hint(name, &names),
+                hint(name, &names, "add a [[station]] with this id"),
             );
         }
         index.map(ComponentId)
@@ -107,11 +107,19 @@ impl Names {
             problems.add_with_hint(
                 place,
                 format!("no class is named `{name}`"),
-                nearest_hint(name, &names),
+                hint(name, &names, "write it into the `mix` of a source"),
             );
         }
         index.map(ClassId)
     }
+}
+
+/// The name that was meant, or what to do where there is none at all.
+fn hint(written: &str, names: &[&str], without: &str) -> String {
+    if names.is_empty() {
+        return without.to_owned();
+    }
+    nearest_hint(written, names)
 }
 
 fn numbered<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, u16> {
