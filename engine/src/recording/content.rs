@@ -11,16 +11,28 @@
     )
 )]
 
-use super::block::decode_value;
+use super::batch::component_bit;
+use super::block::{Block, decode_value};
 use super::error::DecodeError;
+use super::filter;
 use super::format::RECORD_BYTES_MAX;
 use super::index::BlockRef;
 use super::meta::Detail;
 use crate::model::event::StageEvent;
 
-/// The records of a details block, each within its limit.
-pub(super) fn decode_details(raw: &[u8]) -> Result<Vec<Detail>, DecodeError> {
+/// Ids of records are 1 to 2^32 - 1.
+const ID_END: u64 = 1 << 32;
+
+/// The records of a details block, each within its limit, with ids that events can name.
+pub(super) fn decode_details(raw: &[u8], first: u64) -> Result<Vec<Detail>, DecodeError> {
     let records: Vec<Detail> = decode_value("details", raw)?;
+    let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+    if first == 0 || first.saturating_add(count) > ID_END {
+        return Err(DecodeError::Payload {
+            what: "details",
+            reason: format!("{count} records from {first} on have ids that no event can name"),
+        });
+    }
     let length = |detail: &Detail| {
         let facts = detail.0.iter();
         facts.fold(0_usize, |sum, (key, value)| {
@@ -51,4 +63,16 @@ pub(super) fn is_in_order(block: &BlockRef, events: &[StageEvent]) -> bool {
             .iter()
             .zip(events.iter().skip(1))
             .all(|(a, b)| a.t_ns <= b.t_ns && a.seq.checked_add(1) == Some(b.seq))
+}
+
+/// True where the block's header and filter name every kind, component and request that occurs, and no other kind or component.
+pub(super) fn is_described(block: &Block<'_>, events: &[StageEvent]) -> bool {
+    let (mut kinds, mut components) = (0_u128, 0);
+    let mut is_filtered = true;
+    for event in events {
+        kinds |= 1 << (event.kind.code() & 127);
+        components |= component_bit(event.component) | component_bit(event.peer);
+        is_filtered &= event.request.0 == 0 || filter::may_contain(block.filter, event.request);
+    }
+    (kinds, components) == (block.header.kinds, block.header.components) && is_filtered
 }

@@ -106,12 +106,12 @@ impl ReelReader {
             found.blocks.iter().filter(is_wanted).copied().collect()
         };
         let mut events = of_type(BlockType::Events);
-        // A block that begins before the last one's end repeats events: the first to say so counts.
-        let mut next_seq = 0;
+        // A block that begins before the last one's end repeats events or runs back in time: the first to say so counts.
+        let (mut next_seq, mut last_t_ns) = (0, 0);
         events.retain(|block| {
-            let is_next = block.first >= next_seq;
+            let is_next = block.first >= next_seq && block.first_t_ns >= last_t_ns;
             if is_next {
-                next_seq = block.next_seq();
+                (next_seq, last_t_ns) = (block.next_seq(), block.last_t_ns);
             }
             is_next
         });
@@ -424,7 +424,7 @@ impl ReelReader {
         self.read_block(&block)?;
         let records = Block::decode(&self.bytes).and_then(|whole| {
             let raw = self.decoder.raw(&whole)?;
-            decode_details(raw)
+            decode_details(raw, block.first)
         });
         self.detail_cache = records.ok().map(|records| (block.first, records));
         Ok(self.detail_cache.as_ref().and_then(is_cached))

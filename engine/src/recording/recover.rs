@@ -2,11 +2,11 @@
 //!
 //! Belongs here: which blocks are kept, and a gap for each hole. Does not belong here: files (cli).
 
-use super::batch::BatchDecoder;
+use super::batch::{BatchDecoder, BatchEncoder};
 use super::block::{Block, decode_value};
-use super::content::{decode_details, is_in_order};
+use super::content::{decode_details, is_described, is_in_order};
 use super::error::{ReelError, WriteError};
-use super::fold::Fold;
+use super::fold::{Fold, KeyframeCheck};
 use super::format::{BlockHeader, BlockType};
 use super::index::BlockRef;
 use super::keyframe;
@@ -24,7 +24,7 @@ use std::io::Write;
 pub struct Recovered {
     /// Totals of the new reel.
     pub summary: Summary,
-    /// Blocks taken over as they were.
+    /// Blocks taken over.
     pub blocks_kept: u64,
     /// Stretches and blocks left out.
     pub blocks_lost: u64,
@@ -62,7 +62,9 @@ pub fn recover<W: Write>(reader: &ReelReader, sink: W) -> Result<(W, Recovered),
         sink: BlockSink::new(sink, reader.meta(), reader.topology())?,
         topology: reader.topology(),
         decoder: BatchDecoder::new().map_err(ReelError::from)?,
+        encoder: BatchEncoder::new().map_err(ReelError::from)?,
         events: Vec::new(),
+        rewritten: Vec::new(),
         fold: Fold::new(reader.topology()),
         dropped: None,
         declared_end: None,
@@ -95,7 +97,10 @@ struct Saving<'a, W> {
     sink: BlockSink<W>,
     topology: &'a Topology,
     decoder: BatchDecoder,
+    encoder: BatchEncoder,
     events: Vec<StageEvent>,
+    /// The block at work with a header that tells the truth, where its own does not.
+    rewritten: Vec<u8>,
     fold: Fold,
     dropped: Option<u64>,
     /// What the old summary says about the end of the events.
@@ -152,9 +157,16 @@ impl<W: Write> Saving<'_, W> {
                         }
                     }
                     known => {
+                        self.rewritten.clear();
                         if self.keep(known, &reference, &block)? {
                             self.result.blocks_kept += 1;
-                            self.sink.append(block.bytes)?;
+                            let is_rewritten = !self.rewritten.is_empty();
+                            let own: &[u8] = if is_rewritten {
+                                &self.rewritten
+                            } else {
+                                block.bytes
+                            };
+                            self.sink.append(own)?;
                         } else {
                             let bytes = u64::from(reference.bytes);
                             self.lost(offset, bytes, GapReason::Damaged, Some(&block.header));
@@ -214,6 +226,9 @@ impl<W: Write> Saving<'_, W> {
                 if is_named_in_vain && self.result.gaps.is_empty() {
                     self.gap_of_details()?;
                 }
+                if !is_described(block, &self.events) {
+                    self.encoder.encode(&self.events, &mut self.rewritten)?;
+                }
                 self.fold.apply(&self.events);
                 true
             }
@@ -231,13 +246,16 @@ impl<W: Write> Saving<'_, W> {
                     self.gap(state.event_count(), now)?;
                     self.damage = None;
                 }
+                if self.fold.keyframe(state) == KeyframeCheck::Differs {
+                    return Ok(false);
+                }
                 self.keyframes += 1;
-                self.fold.keyframe(state);
                 true
             }
             Some(BlockType::Details) => {
                 let raw = self.decoder.raw(block);
-                let is_sound = raw.and_then(decode_details).is_ok_and(|records| {
+                let records = raw.and_then(|raw| decode_details(raw, reference.first));
+                let is_sound = records.is_ok_and(|records| {
                     records.len() as u64 == u64::from(reference.count)
                         && reference.first > self.details
                 });

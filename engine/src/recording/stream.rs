@@ -232,6 +232,13 @@ impl StreamDecoder {
                     self.events.clear();
                     return;
                 }
+                if block.first_t_ns < self.last_t_ns.0 {
+                    // Time never falls in a run: what says so is no part of it.
+                    self.events.clear();
+                    let lost = (block.next_seq(), self.last_t_ns);
+                    self.see_lost(block.offset, GapReason::Damaged, Some(lost));
+                    return;
+                }
                 self.close_gap(block.first, TimeNs(block.first_t_ns), offset);
                 self.ready.push_back(Ready::Events);
                 self.next_seq = block.next_seq();
@@ -284,14 +291,18 @@ impl StreamDecoder {
             });
         // Of any other block no events are missing.
         if header.is_none() || lost.is_some() {
-            let seen = self.damage.get_or_insert(DamageSeen {
-                offset,
-                reason,
-                lost,
-            });
-            seen.lost = seen.lost.max(lost);
-            self.is_holed = true;
+            self.see_lost(offset, reason, lost);
         }
+    }
+
+    fn see_lost(&mut self, offset: u64, reason: GapReason, lost: Option<(u64, TimeNs)>) {
+        let seen = self.damage.get_or_insert(DamageSeen {
+            offset,
+            reason,
+            lost,
+        });
+        seen.lost = seen.lost.max(lost);
+        self.is_holed = true;
     }
 
     /// What is missing after the last events, where something is.
@@ -385,10 +396,15 @@ impl Context<'_> {
                 }
                 Told::Events(reference)
             }
-            BlockType::Details => Told::Details {
-                first: DetailId(u32::try_from(block.header.first).unwrap_or(u32::MAX)),
-                records: decode_details(self.decoder.raw(block).map_err(at)?).map_err(at)?,
-            },
+            BlockType::Details => {
+                let first = block.header.first;
+                let raw = self.decoder.raw(block).map_err(at)?;
+                let records = decode_details(raw, first).map_err(at)?;
+                Told::Details {
+                    first: DetailId(u32::try_from(first).unwrap_or(u32::MAX)),
+                    records,
+                }
+            }
             BlockType::Keyframe if self.is_holed => {
                 let topology = self.topology.ok_or(missing)?;
                 let raw = self.decoder.raw(block).map_err(at)?;

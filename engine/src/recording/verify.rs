@@ -3,11 +3,10 @@
 //! Belongs here: what must hold in a sound reel. Does not belong here: running a scenario again (cli),
 //! what must hold of the events themselves (model::check).
 
-use super::batch::{BatchDecoder, component_bit};
+use super::batch::BatchDecoder;
 use super::block::{Block, decode_value};
-use super::content::{decode_details, is_in_order};
+use super::content::{decode_details, is_described, is_in_order};
 use super::error::{DecodeError, ReelError};
-use super::filter;
 use super::fold::{Fold, KeyframeCheck};
 use super::format::BlockType;
 use super::index::{BlockRef, EndForm, IndexForm};
@@ -211,7 +210,7 @@ impl Check<'_> {
             }
             BlockType::Events => return self.events(reference, block),
             BlockType::Details => {
-                let records = decode_details(raw)?;
+                let records = decode_details(raw, reference.first)?;
                 let is_next = reference.first == self.details + 1
                     || (self.has_gap && reference.first > self.details);
                 if !is_next || records.len() as u64 != u64::from(reference.count) {
@@ -285,15 +284,9 @@ impl Check<'_> {
         if reference.first_t_ns < self.fold.state().now().0 {
             self.result.add(offset, "time runs backwards");
         }
-        let (mut kinds, mut components, mut details) = (0_u128, 0, 0);
-        let mut is_filtered = true;
-        for event in &self.events {
-            kinds |= 1 << (event.kind.code() & 127);
-            components |= component_bit(event.component) | component_bit(event.peer);
-            details = details.max(event.detail.0);
-            is_filtered &= event.request.0 == 0 || filter::may_contain(block.filter, event.request);
-        }
-        if (kinds, components) != (block.header.kinds, block.header.components) || !is_filtered {
+        let details = self.events.iter().map(|event| event.detail.0).max();
+        let details = details.unwrap_or_default();
+        if !is_described(block, &self.events) {
             self.result.add(
                 offset,
                 "the block's header leaves out kinds, components or requests that occur",
