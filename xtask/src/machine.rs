@@ -32,11 +32,18 @@ pub(crate) enum Need {
     Checks,
     /// What running the demonstration takes.
     Demonstration,
+    /// What building libFuzzer takes.
+    Fuzzing,
 }
 
 /// Installs what is missing where we may; otherwise says what to type.
 pub(crate) fn provide(environment: &Environment, need: Need) -> Result<Ending> {
-    let mut wanted: Vec<&str> = [PICTURES, WINDOW].concat();
+    let mut wanted: Vec<&str> = match need {
+        Need::Checks | Need::Demonstration => [PICTURES, WINDOW].concat(),
+        // libFuzzer is C++ and comes as source.
+        Need::Fuzzing if environment.has("c++") => Vec::new(),
+        Need::Fuzzing => vec!["g++"],
+    };
     if need == Need::Checks {
         wanted.extend(WINDOW_TESTS);
         // Debian ships the module without what it needs to make an environment.

@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod dist;
 mod environment;
+mod fuzz;
 mod machine;
 mod process;
 mod steps;
@@ -24,6 +25,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [--long]      every check: format, lints, tidy, docs, tests, determinism, pictures
   tidy               only the rules of the house
   bench [AREA]       run the benchmarks, write bench/summary.json under the target folder
+  fuzz [TARGET] [--seconds N]
+                     feed readers and parsers with input made up by libFuzzer, a minute each
+  fuzz TARGET FILE   feed one input, for instance one that went wrong
   dist               the three programs as they ship, in dist/ under the target folder";
 
 fn main() -> ExitCode {
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&environment),
         ["bench"] => bench::run(&environment, None),
         ["bench", area] => bench::run(&environment, Some(area)),
+        ["fuzz", rest @ ..] => fuzz::run(&environment, rest),
         ["dist"] => dist::run(&environment),
         ["help" | "--help" | "-h"] => {
             talk::say(USAGE);

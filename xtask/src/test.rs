@@ -10,7 +10,7 @@ mod pictures;
 use crate::environment::Environment;
 use crate::machine::{self, Need};
 use crate::steps::{Ending, Steps};
-use crate::{Outcome, process, talk, tidy};
+use crate::{Outcome, fuzz, process, talk, tidy};
 use anyhow::Result;
 
 /// Builds the programs. `--examples` (there are none) makes cargo count the features of
@@ -21,7 +21,7 @@ pub(crate) const BUILD_PROGRAMS: &[&str] =
 /// Random scenarios of a long run.
 const SWARM_LONG: &str = "4000";
 
-/// Runs all checks; `long` adds the swarm of random scenarios and the exact values with tighter intervals.
+/// Runs all checks; `long` adds the swarm of random scenarios, the exact values with tighter intervals, and the fuzzer.
 pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     let mut steps = Steps::default();
     steps.run("packages", || machine::provide(environment, Need::Checks));
@@ -39,6 +39,9 @@ pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
         });
     }
     ask_the_programs(environment, &mut steps);
+    if long {
+        steps.run("fuzzing", || fuzz::step(environment));
+    }
     steps.run("licences and sources", || {
         if !environment.has("cargo-deny") {
             let remark = "cargo-deny is not installed; cargo install cargo-deny --locked";

@@ -8,6 +8,8 @@ mod coverage;
 mod editing;
 mod export;
 mod fault;
+mod fuzz_corpus;
+mod fuzz_targets;
 mod hedges;
 mod import;
 mod joins;
