@@ -68,6 +68,27 @@ pub enum ImportError {
         /// The most that is read.
         limit: u64,
     },
+    /// Compressed text that grows as no trace does.
+    #[error(
+        "{file}: {packed} compressed bytes unpack to more than {limit}, as no trace does; unpack the file \
+         yourself if it is one"
+    )]
+    Bomb {
+        /// Which.
+        file: String,
+        /// Its length.
+        packed: u64,
+        /// Where unpacking stopped.
+        limit: u64,
+    },
+    /// Bytes of something else.
+    #[error("{file}: this is {what}")]
+    NotText {
+        /// Which.
+        file: String,
+        /// What it is, and what to do.
+        what: &'static str,
+    },
     /// Damaged compression.
     #[error("{file}: the gzip data cannot be unpacked ({source}); fetch the file again")]
     Gzip {
@@ -112,6 +133,26 @@ pub enum ImportError {
         /// The most that fit.
         limit: usize,
     },
+}
+
+impl ImportError {
+    /// The file, with line and column where the mistake has them.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Self::Json {
+                file, line, column, ..
+            } => Some(format!("{file}:{line}:{column}")),
+            Self::Empty { file }
+            | Self::TooLong { file, .. }
+            | Self::Bomb { file, .. }
+            | Self::NotText { file, .. }
+            | Self::Gzip { file, .. }
+            | Self::NoSpans { file, .. }
+            | Self::TooManySpans { file, .. } => Some(file.clone()),
+            Self::TooManyServices { .. } => None,
+        }
+    }
 }
 
 /// One file to import.
@@ -189,6 +230,7 @@ pub fn import(inputs: &[Input<'_>], format: Option<Format>) -> Result<Import, Im
         orphans,
         String::new,
     );
+    set.name_queues(&parents);
     let journeys = journey::journeys(&mut set, &parents);
     let topology = topology::infer(&set, &journeys)?;
     let (events, started_at_unix_ns) = journey::events(&set, &journeys, &topology);

@@ -16,6 +16,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel import traces.json --out run.reel")]
 pub(crate) struct Args {
     /// Files with traces, plain or gzip; together they become one run.
     #[arg(required = true, value_name = "FILE")]
@@ -61,6 +62,8 @@ pub(crate) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let mut names = Vec::with_capacity(args.files.len());
     let mut contents = Vec::with_capacity(args.files.len());
     for path in &args.files {
+        // A file that is not there is said to be so before anything is asked about it.
+        contents.push(read(path)?);
         if let Some(out) = &args.out
             && file::is_same_file(path, out)
                 .map_err(|error| CliError::environment(error.to_string()))?
@@ -71,7 +74,6 @@ pub(crate) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                     .hint("name another --out"),
             );
         }
-        contents.push(read(path)?);
         names.push(path.display().to_string());
     }
     let inputs: Vec<Input<'_>> = names
@@ -91,8 +93,23 @@ pub(crate) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
 }
 
 fn refused(error: &ImportError) -> CliError {
-    // These sentences already name the file and what to do.
-    CliError::input(error.to_string())
+    // The sentence names place, mistake and what to do; the answer has a field for each.
+    let sentence = error.to_string();
+    let place = error.place();
+    let rest = place
+        .as_deref()
+        .and_then(|place| sentence.strip_prefix(place));
+    let rest = rest.map_or(sentence.as_str(), |rest| rest.trim_start_matches(": "));
+    let (what, hint) = rest.rsplit_once("; ").unwrap_or((rest, ""));
+    let mut refused = CliError::input(what);
+    if let Some(place) = place {
+        refused = refused.at(place);
+    }
+    if hint.is_empty() {
+        refused
+    } else {
+        refused.hint(hint)
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {

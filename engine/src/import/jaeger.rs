@@ -176,6 +176,9 @@ impl Reader<'_> {
         let trace_id = trace_id.to_ascii_lowercase();
         let start_ns = span.start_us.scaled(NS_PER_US);
         let duration_ns = span.duration.scaled(NS_PER_US);
+        let destination = DESTINATIONS
+            .iter()
+            .find_map(|key| tag(key).and_then(Scalar::text));
         let name = self.name;
         let place = || format!("span {id} of trace {trace_id} in {name}");
         self.set.mended.add(
@@ -199,9 +202,8 @@ impl Reader<'_> {
             is_error,
             role,
             is_database: tag("db.system").is_some() || tag("db.type").is_some(),
-            queue: DESTINATIONS
-                .iter()
-                .find_map(|key| tag(key).and_then(Scalar::text))
+            sends_to: destination.filter(|_| role == Role::Caller).map(shortened),
+            queue: destination
                 .filter(|_| role == Role::Consumer)
                 .map(|queue| self.set.queues.position(&shortened(queue))),
             ids: Ids::OfOneSpan,

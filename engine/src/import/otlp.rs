@@ -217,10 +217,11 @@ impl Reader<'_> {
             (Some("SPAN_KIND_CONSUMER"), _) | (_, Some(5)) => Role::Consumer,
             _ => Role::Internal,
         };
-        let queue = DESTINATIONS
+        let destination = DESTINATIONS
             .iter()
-            .find_map(|key| span.attributes.text(key))
-            .filter(|_| role == Role::Consumer);
+            .find_map(|key| span.attributes.text(key));
+        let queue = destination.filter(|_| role == Role::Consumer);
+        let sends_to = destination.filter(|_| role == Role::Caller);
         let new = Span {
             trace: self.set.traces.position(&trace_id),
             parent: id_of(&span.parent, SPAN_ID_BYTES),
@@ -234,6 +235,7 @@ impl Reader<'_> {
             role,
             is_database: span.attributes.has("db.system") || span.attributes.has("db.system.name"),
             queue: queue.map(|queue| self.set.queues.position(&shortened(queue))),
+            sends_to: sends_to.map(shortened),
             ids: Ids::OfOneSpan,
             id,
         };

@@ -79,6 +79,8 @@ pub(super) struct Span {
     pub(super) is_database: bool,
     /// Position of the queue that a message was taken from.
     pub(super) queue: Option<usize>,
+    /// Where it says that a message went, for those that hand one over.
+    pub(super) sends_to: Option<String>,
     /// What its id stands for.
     pub(super) ids: Ids,
 }
@@ -257,6 +259,26 @@ impl SpanSet {
             .enumerate()
             .map(|(position, span)| parent_of(position, span).filter(|parent| *parent != position))
             .collect()
+    }
+
+    /// Consumers that do not name their queue took the message from where its sender says to have put it.
+    pub(super) fn name_queues(&mut self, parents: &[Option<usize>]) {
+        for (position, parent) in parents.iter().enumerate() {
+            let is_unnamed = self
+                .spans
+                .get(position)
+                .is_some_and(|span| span.role == Role::Consumer && span.queue.is_none());
+            let sender = parent
+                .filter(|_| is_unnamed)
+                .and_then(|at| self.spans.get(at));
+            let Some(queue) = sender.and_then(|sender| sender.sends_to.clone()) else {
+                continue;
+            };
+            let queue = self.queues.position(&queue);
+            if let Some(span) = self.spans.get_mut(position) {
+                span.queue = Some(queue);
+            }
+        }
     }
 
     /// Spans that name a parent which is not in the set.

@@ -154,6 +154,7 @@ mod tests {
             role: Role::Internal,
             is_database: false,
             queue: None,
+            sends_to: None,
             ids: Ids::OfOneSpan,
         }
     }

@@ -232,10 +232,9 @@ impl Reader<'_> {
     ) -> Result<(), ImportError> {
         let service = shortened(side.service.unwrap_or(NO_NAME));
         let service = self.set.services.position(&service);
-        let queue = DESTINATIONS
-            .iter()
-            .find_map(|key| record.tag(key))
-            .filter(|_| side.role == Role::Consumer);
+        let destination = DESTINATIONS.iter().find_map(|key| record.tag(key));
+        let queue = destination.filter(|_| side.role == Role::Consumer);
+        let sends_to = destination.filter(|_| side.role == Role::Caller);
         let span = Span {
             trace,
             id: id.to_owned(),
@@ -248,6 +247,7 @@ impl Reader<'_> {
             role: side.role,
             is_database: record.tag("db.system").is_some() || record.tag("sql.query").is_some(),
             queue: queue.map(|queue| self.set.queues.position(&shortened(queue))),
+            sends_to: sends_to.map(shortened),
             ids: Ids::OfBothSides,
         };
         let key = (trace, id.to_owned(), service);
@@ -303,6 +303,7 @@ fn join(first: &mut Span, later: Span) {
     first.is_error |= later.is_error;
     first.is_database |= later.is_database;
     first.queue = first.queue.or(later.queue);
+    first.sends_to = first.sends_to.take().or(later.sends_to);
     if first.role == Role::Internal {
         first.role = later.role;
     }
