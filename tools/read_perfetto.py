@@ -41,10 +41,11 @@ def main(path):
                     problems.append(f"visits overlap on one lane of {name} at {packet.timestamp}")
                 slices[name] += 1
                 notes = {note.name: note for note in event.debug_annotations}
-                outcomes[notes["outcome"].string_value] += 1
                 notes["request"].uint_value
             elif event.type == TrackEvent.TYPE_SLICE_END:
                 open_slices[event.track_uuid] -= 1
+                notes = {note.name: note for note in event.debug_annotations}
+                outcomes[notes["outcome"].string_value] += 1
                 if open_slices[event.track_uuid] < 0:
                     problems.append(f"an end without a begin on {name} at {packet.timestamp}")
             elif event.type == TrackEvent.TYPE_COUNTER:

@@ -6,6 +6,7 @@
 mod csv;
 mod json_lines;
 mod otlp;
+mod parquet;
 mod perfetto;
 mod protobuf;
 mod visits;
@@ -13,6 +14,7 @@ mod visits;
 pub use csv::write_csv;
 pub use json_lines::{EventRecord, write_json_lines};
 pub use otlp::write_otlp;
+pub use parquet::write_parquet;
 pub use perfetto::write_perfetto;
 
 use crate::recording::ReelError;

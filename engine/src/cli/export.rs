@@ -4,7 +4,7 @@
 
 use super::{CliError, Console, Outcome, reel_file};
 use flowreel_engine::export::{
-    ExportError, write_csv, write_json_lines, write_otlp, write_perfetto,
+    ExportError, write_csv, write_json_lines, write_otlp, write_parquet, write_perfetto,
 };
 use flowreel_engine::recording::WriteError;
 use serde::Serialize;
@@ -12,6 +12,9 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: flowreel export recordings/smtp-refuses.reel --format parquet --out events.parquet"
+)]
 pub(super) struct Args {
     /// Reel to read.
     reel: PathBuf,
@@ -25,6 +28,8 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
+    /// A row for each event in typed columns, for DuckDB, pandas, Spark and the like.
+    Parquet,
     /// Protocol buffers for ui.perfetto.dev.
     Perfetto,
     /// A row for each event.
@@ -48,6 +53,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let mut reader = reel_file::open(&args.reel)?;
     let mut out = BufWriter::new(reel_file::create(&args.out, &[&args.reel])?);
     let exported = match args.format {
+        Format::Parquet => write_parquet(&mut reader, &mut out),
         Format::Perfetto => write_perfetto(&mut reader, &mut out),
         Format::Csv => write_csv(&mut reader, &mut out),
         Format::Jsonl => write_json_lines(&mut reader, &mut out),
@@ -76,7 +82,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     }
     let what = match args.format {
         Format::Perfetto => "slices",
-        Format::Csv => "rows",
+        Format::Csv | Format::Parquet => "rows",
         Format::Jsonl => "lines",
         Format::Otlp => "spans",
     };

@@ -4,6 +4,8 @@
 //!
 //! One export request a line, each with the spans of one request. The request itself is the root span,
 //! of the component where it began; a visit is a child of the visit that called it, else of the root.
+//! A visit of a request that the reel does not see begin (one cut out of a run) has a line of its own,
+//! and no root. In memory are the visits of the requests under way.
 
 use super::visits::{Journey, Told, Visit, tell};
 use super::{ExportError, Exported};
@@ -110,6 +112,12 @@ pub fn write_otlp(reader: &mut ReelReader, out: &mut impl Write) -> Result<Expor
     let mut spans = 0;
     let mut exported = tell(reader, |told| {
         match told {
+            Told::Opened(_) => {}
+            Told::Visit(visit) if !visit.has_journey => {
+                spans += 1;
+                serde_json::to_writer(&mut *out, &writer.alone(visit))?;
+                out.write_all(b"\n")?;
+            }
             Told::Visit(visit) => open.entry(visit.request).or_default().push(*visit),
             Told::Journey(journey) => {
                 let visits = open.remove(&journey.request).unwrap_or_default();
@@ -137,6 +145,12 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
+    fn alone(&self, visit: &Visit) -> Request<'a> {
+        Request {
+            resource_spans: vec![self.resource(visit.component, vec![self.visit(visit)])],
+        }
+    }
+
     fn request(&self, journey: &Journey, visits: &[Visit]) -> Request<'a> {
         let mut by_component: BTreeMap<ComponentId, Vec<Span<'a>>> = BTreeMap::new();
         by_component
@@ -151,23 +165,27 @@ impl<'a> Writer<'a> {
         }
         let resource_spans = by_component
             .into_iter()
-            .map(|(component, spans)| ResourceSpans {
-                resource: Resource {
-                    attributes: [text(
-                        "service.name",
-                        self.topology.component_name(component),
-                    )],
-                },
-                scope_spans: [ScopeSpans {
-                    scope: Scope {
-                        name: "flowreel",
-                        version: env!("CARGO_PKG_VERSION"),
-                    },
-                    spans,
-                }],
-            })
+            .map(|(component, spans)| self.resource(component, spans))
             .collect();
         Request { resource_spans }
+    }
+
+    fn resource(&self, component: ComponentId, spans: Vec<Span<'a>>) -> ResourceSpans<'a> {
+        ResourceSpans {
+            resource: Resource {
+                attributes: [text(
+                    "service.name",
+                    self.topology.component_name(component),
+                )],
+            },
+            scope_spans: [ScopeSpans {
+                scope: Scope {
+                    name: "flowreel",
+                    version: env!("CARGO_PKG_VERSION"),
+                },
+                spans,
+            }],
+        }
     }
 
     fn root(&self, journey: &Journey) -> Span<'a> {
@@ -205,7 +223,10 @@ impl<'a> Writer<'a> {
         Span {
             trace_id: self.trace_id(visit.request),
             span_id: span_id(visit.seq),
-            parent_span_id: Some(visit.caller.map_or_else(root_id, span_id)),
+            parent_span_id: visit
+                .caller
+                .map(span_id)
+                .or_else(|| visit.has_journey.then(root_id)),
             name: component.map_or("", |it| it.label.as_str()),
             kind: SERVER,
             start_time_unix_nano: self.time(visit.arrived_ns),

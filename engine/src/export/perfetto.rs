@@ -11,7 +11,8 @@ use super::{ExportError, Exported};
 use crate::model::id::ComponentId;
 use crate::model::topology::Topology;
 use crate::recording::ReelReader;
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 const TRACE_PACKET: u32 = 1;
@@ -37,7 +38,7 @@ const ANNOTATION_WHOLE: u32 = 3;
 const ANNOTATION_TEXT: u32 = 6;
 const ANNOTATION_NAME: u32 = 10;
 
-/// Writes the whole run as one trace.
+/// Writes the whole run as one trace, in the order of its events. In memory are the visits that are open.
 ///
 /// # Errors
 /// [`ExportError`] where the reel cannot be read or the trace not be written.
@@ -46,134 +47,83 @@ pub fn write_perfetto(
     out: &mut impl Write,
 ) -> Result<Exported, ExportError> {
     let topology = reader.topology().clone();
-    let mut visits = Vec::new();
-    let mut exported = tell(reader, |told| {
-        if let Told::Visit(visit) = told {
-            visits.push(*visit);
-        }
-        Ok(())
-    })?;
-    exported.items = visits.len() as u64;
-    visits.sort_by_key(|visit| (visit.arrived_ns, visit.seq));
+    let mut tracks: BTreeMap<ComponentId, Tracks> = BTreeMap::new();
     let mut writer = Writer {
         out,
         is_first: true,
     };
-    let mut marks = Vec::with_capacity(visits.len() * 4);
-    let mut present: BTreeMap<ComponentId, Vec<(u64, i64)>> = BTreeMap::new();
-    for (component, lanes) in lanes(&visits) {
-        let name = topology.component_name(component);
-        let parent = uuid(component, 0);
-        writer.track(parent, name, None, false)?;
-        for lane in 0..lanes.count {
-            writer.track(uuid(component, lane + 2), name, Some(parent), false)?;
+    let mut slices = 0;
+    let mut exported = tell(reader, |told| {
+        match told {
+            Told::Opened(visit) => {
+                let name = topology.component_name(visit.component);
+                let held = match tracks.entry(visit.component) {
+                    Entry::Occupied(held) => held.into_mut(),
+                    Entry::Vacant(place) => {
+                        let parent = uuid(visit.component, 0);
+                        writer.track(parent, name, None, false)?;
+                        let level = format!("{name}: present");
+                        writer.track(uuid(visit.component, 1), &level, Some(parent), true)?;
+                        place.insert(Tracks::default())
+                    }
+                };
+                let (lane, is_new) = held.take_lane(visit.seq);
+                let track = uuid(visit.component, lane + 2);
+                if is_new {
+                    writer.track(track, name, Some(uuid(visit.component, 0)), false)?;
+                }
+                writer.begin(track, visit, &topology)?;
+                writer.level(visit.component, visit.arrived_ns, held.lanes.len())?;
+            }
+            Told::Visit(visit) => {
+                slices += 1;
+                if let Some(held) = tracks.get_mut(&visit.component)
+                    && let Some(lane) = held.give_lane_back(visit.seq)
+                {
+                    writer.end(uuid(visit.component, lane + 2), visit)?;
+                    writer.level(visit.component, visit.ended_ns, held.lanes.len())?;
+                }
+            }
+            Told::Journey(_) => {}
         }
-        writer.track(
-            uuid(component, 1),
-            &format!("{name}: present"),
-            Some(parent),
-            true,
-        )?;
-        for (visit, lane) in lanes.visits {
-            let track = uuid(component, lane + 2);
-            marks.push(Mark::begin(&visit, track));
-            marks.push(Mark::end(&visit, track));
-            let counts = present.entry(component).or_default();
-            counts.extend([(visit.arrived_ns, 1), (visit.ended_ns, -1)]);
-        }
-    }
-    for (component, mut changes) in present {
-        changes.sort_unstable();
-        let mut level = 0;
-        for (at_ns, change) in changes {
-            level += change;
-            marks.push(Mark {
-                at_ns,
-                order: 1,
-                track: uuid(component, 1),
-                what: What::Level(u64::try_from(level).unwrap_or(0)),
-            });
-        }
-    }
-    // At one instant slices end before others begin; one of no length begins before it ends.
-    marks.sort_by_key(|mark| (mark.at_ns, mark.order));
-    for mark in &marks {
-        writer.mark(mark, &topology)?;
-    }
+        Ok(())
+    })?;
+    exported.items = slices;
     Ok(exported)
 }
 
-struct Lanes {
+/// The lanes of one component.
+#[derive(Default)]
+struct Tracks {
+    /// Lane of each open visit, by the visit's `seq`.
+    lanes: BTreeMap<u64, u64>,
+    free: BTreeSet<u64>,
+    /// Lanes there have been so far.
     count: u64,
-    visits: Vec<(Visit, u64)>,
 }
 
-/// The visits of each component on lanes where they do not overlap.
-fn lanes(visits: &[Visit]) -> BTreeMap<ComponentId, Lanes> {
-    let mut free_from: BTreeMap<ComponentId, Vec<u64>> = BTreeMap::new();
-    let mut all: BTreeMap<ComponentId, Lanes> = BTreeMap::new();
-    for visit in visits {
-        let ends = free_from.entry(visit.component).or_default();
-        let lane = match ends.iter().position(|end| *end <= visit.arrived_ns) {
-            Some(lane) => {
-                ends[lane] = visit.ended_ns;
-                lane
-            }
-            None => {
-                ends.push(visit.ended_ns);
-                ends.len() - 1
-            }
-        };
-        let lanes = all.entry(visit.component).or_insert(Lanes {
-            count: 0,
-            visits: Vec::new(),
-        });
-        lanes.count = ends.len() as u64;
-        lanes.visits.push((*visit, lane as u64));
+impl Tracks {
+    /// The lowest lane that is free, and whether it was never used.
+    fn take_lane(&mut self, visit: u64) -> (u64, bool) {
+        let held = self.free.pop_first();
+        let lane = held.unwrap_or(self.count);
+        if held.is_none() {
+            self.count += 1;
+        }
+        self.lanes.insert(visit, lane);
+        (lane, held.is_none())
     }
-    all
+
+    fn give_lane_back(&mut self, visit: u64) -> Option<u64> {
+        let lane = self.lanes.remove(&visit)?;
+        self.free.insert(lane);
+        Some(lane)
+    }
 }
 
 /// Track ids: 0 the component, 1 its counter, lanes from 2.
 fn uuid(component: ComponentId, item: u64) -> u64 {
     (u64::from(component.0) + 1) << 40 | item
-}
-
-struct Mark {
-    at_ns: u64,
-    order: u8,
-    track: u64,
-    what: What,
-}
-
-enum What {
-    Begin(Visit),
-    End,
-    Level(u64),
-}
-
-impl Mark {
-    const fn begin(visit: &Visit, track: u64) -> Self {
-        Self {
-            at_ns: visit.arrived_ns,
-            order: 2,
-            track,
-            what: What::Begin(*visit),
-        }
-    }
-
-    const fn end(visit: &Visit, track: u64) -> Self {
-        Self {
-            at_ns: visit.ended_ns,
-            order: if visit.ended_ns == visit.arrived_ns {
-                3
-            } else {
-                0
-            },
-            track,
-            what: What::End,
-        }
-    }
 }
 
 struct Writer<'a, W> {
@@ -203,42 +153,53 @@ impl<W: Write> Writer<'_, W> {
         self.packet(packet)
     }
 
-    fn mark(&mut self, mark: &Mark, topology: &Topology) -> Result<(), ExportError> {
+    /// A slice begins with what is known then.
+    fn begin(&mut self, track: u64, visit: &Visit, topology: &Topology) -> Result<(), ExportError> {
         let mut event = Message::default();
-        event.number(EVENT_TRACK, mark.track);
-        match &mark.what {
-            What::Begin(visit) => {
-                event.number(EVENT_TYPE, TYPE_SLICE_BEGIN);
-                event.text(EVENT_NAME, topology.class_name(visit.class));
-                let whole = [
-                    ("request", visit.request.0),
-                    ("part", u64::from(visit.part)),
-                    ("attempt", u64::from(visit.attempt)),
-                    (
-                        "waiting_ns",
-                        visit.started_ns.unwrap_or(visit.ended_ns) - visit.arrived_ns,
-                    ),
-                ];
-                for (name, value) in whole {
-                    let mut annotation = Message::default();
-                    annotation.text(ANNOTATION_NAME, name);
-                    annotation.number(ANNOTATION_WHOLE, value);
-                    event.message(EVENT_ANNOTATIONS, &annotation);
-                }
-                let mut outcome = Message::default();
-                outcome.text(ANNOTATION_NAME, "outcome");
-                outcome.text(ANNOTATION_TEXT, visit.outcome.name());
-                event.message(EVENT_ANNOTATIONS, &outcome);
-            }
-            What::End => event.number(EVENT_TYPE, TYPE_SLICE_END),
-            What::Level(level) => {
-                event.number(EVENT_TYPE, TYPE_COUNTER);
-                event.number(EVENT_COUNTER_VALUE, *level);
-            }
-        }
+        event.number(EVENT_TRACK, track);
+        event.number(EVENT_TYPE, TYPE_SLICE_BEGIN);
+        event.text(EVENT_NAME, topology.class_name(visit.class));
+        note_number(&mut event, "request", visit.request.0);
+        note_number(&mut event, "part", u64::from(visit.part));
+        note_number(&mut event, "attempt", u64::from(visit.attempt));
+        self.event(visit.arrived_ns, &event)
+    }
+
+    /// What is known at its end is noted there; Perfetto shows both with the slice.
+    fn end(&mut self, track: u64, visit: &Visit) -> Result<(), ExportError> {
+        let mut event = Message::default();
+        event.number(EVENT_TRACK, track);
+        event.number(EVENT_TYPE, TYPE_SLICE_END);
+        let until_ns = visit.started_ns.unwrap_or(visit.ended_ns);
+        note_number(
+            &mut event,
+            "waiting_ns",
+            until_ns.saturating_sub(visit.arrived_ns),
+        );
+        let mut outcome = Message::default();
+        outcome.text(ANNOTATION_NAME, "outcome");
+        outcome.text(ANNOTATION_TEXT, visit.outcome.name());
+        event.message(EVENT_ANNOTATIONS, &outcome);
+        self.event(visit.ended_ns, &event)
+    }
+
+    fn level(
+        &mut self,
+        component: ComponentId,
+        at_ns: u64,
+        present: usize,
+    ) -> Result<(), ExportError> {
+        let mut event = Message::default();
+        event.number(EVENT_TRACK, uuid(component, 1));
+        event.number(EVENT_TYPE, TYPE_COUNTER);
+        event.number(EVENT_COUNTER_VALUE, present as u64);
+        self.event(at_ns, &event)
+    }
+
+    fn event(&mut self, at_ns: u64, event: &Message) -> Result<(), ExportError> {
         let mut packet = Message::default();
-        packet.number(PACKET_TIMESTAMP, mark.at_ns);
-        packet.message(PACKET_TRACK_EVENT, &event);
+        packet.number(PACKET_TIMESTAMP, at_ns);
+        packet.message(PACKET_TRACK_EVENT, event);
         self.packet(packet)
     }
 
@@ -252,4 +213,11 @@ impl<W: Write> Writer<'_, W> {
         trace.message(TRACE_PACKET, &packet);
         Ok(self.out.write_all(&trace.0)?)
     }
+}
+
+fn note_number(event: &mut Message, name: &str, value: u64) {
+    let mut annotation = Message::default();
+    annotation.text(ANNOTATION_NAME, name);
+    annotation.number(ANNOTATION_WHOLE, value);
+    event.message(EVENT_ANNOTATIONS, &annotation);
 }

@@ -11,7 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Packages, each with the version that the checks were written against.
-const PACKAGES: &[&str] = &["msgpack==1.*", "zstandard==0.25.*", "perfetto==0.59.*"];
+const PACKAGES: &[&str] = &[
+    "msgpack==1.*",
+    "zstandard==0.25.*",
+    "perfetto==0.59.*",
+    "duckdb==2.0.*",
+];
 
 /// Every shipped reel, read from its specification alone and after export.
 pub(crate) fn check(environment: &Environment) -> Result<Ending> {
@@ -47,11 +52,57 @@ pub(crate) fn check(environment: &Environment) -> Result<Ending> {
             exported["items"],
             told["slices"]
         );
+        check_tables(environment, &python, &folder, reel, &info)?;
     }
     Ok(Ending::Passed(format!(
-        "{} reels read from the specification, and as Perfetto traces",
+        "{} reels read from the specification, as Perfetto traces, and by DuckDB as Parquet, CSV and JSON lines",
         reels.len()
     )))
+}
+
+/// Parquet, CSV and JSON lines, read by DuckDB: all three must hold what `info` tells.
+fn check_tables(
+    environment: &Environment,
+    python: &Path,
+    folder: &Path,
+    reel: &Path,
+    info: &Value,
+) -> Result<()> {
+    let base = folder.join("export");
+    for format in ["parquet", "csv", "jsonl"] {
+        let out = base.with_extension(format).to_string_lossy().into_owned();
+        let rest = ["--format", format, "--out", &out];
+        flowreel(environment, &["export"], reel, &rest)?;
+    }
+    let told = script(environment, python, "tools/read_tables.py", &base)?;
+    let about = &told["about"];
+    let version = format!("{}.{}", info["format_version"], info["format_minor"]);
+    for (what, read, wanted) in [
+        ("rows", &told["rows"], &info["events"]),
+        ("first time", &told["first_t_ns"], &info["first_t_ns"]),
+        ("last time", &told["last_t_ns"], &info["last_t_ns"]),
+        ("kinds", &told["kinds"], &info["kinds"]),
+        ("details", &told["records"], &info["details"]),
+        ("run", &about["flowreel.run_id"], &info["run_id"]),
+        ("hash", &about["flowreel.final_hash"], &info["final_hash"]),
+        (
+            "version",
+            &about["flowreel.format_version"],
+            &version.into(),
+        ),
+    ] {
+        ensure!(
+            read == wanted,
+            "{}: {what} is {read} by DuckDB and {wanted} by flowreel",
+            reel.display()
+        );
+    }
+    ensure!(
+        told["started_at_unix_ns"].is_null() == info["started_at"].is_null(),
+        "{}: there is a column for the wall clock where the run has none, or the reverse",
+        reel.display()
+    );
+    Ok(())
 }
 
 fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {
