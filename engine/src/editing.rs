@@ -14,7 +14,7 @@ mod redact;
 mod skew;
 mod slice;
 
-pub use divergence::{Divergence, diverge};
+pub use divergence::{Comparison, Divergence, diverge};
 pub use merge::{Merged, MergedPart, merge};
 pub use redact::{Field, Redacted, redact};
 pub use skew::Clock;

@@ -35,7 +35,7 @@ mod trap;
 pub mod valid;
 
 pub use files::ReadFile;
-pub use problem::{Problem, ScenarioError};
+pub use problem::{Problem, ScenarioError, nearest_hint};
 pub use schema::SCHEMA_JSON;
 pub use valid::Scenario;
 

@@ -1,20 +1,23 @@
 //! `flowreel annotate RUN.reel --at T --text "…"`: notes and bookmarks that stand beside a reel.
 //!
-//! Belongs here: the file of notes, `RUN.reel.notes`, a JSON object a line. Does not belong here: the
-//! reel, which stays as it is to the last byte.
+//! Belongs here: making, listing and taking away notes. Does not belong here: the file they stand in
+//! (notes), the reel, which stays as it is to the last byte.
 
 use super::moment::Moment;
+use super::notes::{self, Note};
 use super::{CliError, Console, Outcome, reel_file};
 use flowreel_engine::model::time::TimeNs;
-use serde::{Deserialize, Serialize};
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use flowreel_engine::scenario::nearest_hint;
+use serde::Serialize;
+use std::path::PathBuf;
 
 /// Longest text of a note, in bytes.
 const TEXT_BYTES_MAX: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: flowreel annotate recordings/smtp-refuses.reel --at 12s --text \"the relay refuses\""
+)]
 pub(super) struct Args {
     /// Reel that the notes are about; without --text, its notes are listed.
     reel: PathBuf,
@@ -35,17 +38,6 @@ pub(super) struct Args {
     remove: Option<usize>,
 }
 
-/// One note.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
-    t_ns: u64,
-    text: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    request: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    component: Option<String>,
-}
-
 #[derive(Serialize)]
 struct NotesAnswer<'a> {
     schema: &'static str,
@@ -53,17 +45,10 @@ struct NotesAnswer<'a> {
     notes: &'a [Note],
 }
 
-/// The file of notes beside a reel.
-pub(super) fn notes_path(reel: &Path) -> PathBuf {
-    let mut name = reel.as_os_str().to_owned();
-    name.push(".notes");
-    PathBuf::from(name)
-}
-
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let reader = reel_file::open(&args.reel)?;
-    let path = notes_path(&args.reel);
-    let mut notes = read(&path)?;
+    let path = notes::path_of(&args.reel);
+    let mut notes = notes::read(&args.reel)?;
     if let (Some(at), Some(text)) = (args.at, &args.text) {
         let text = text.trim();
         if text.is_empty() || text.len() > TEXT_BYTES_MAX {
@@ -75,9 +60,11 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         if let Some(name) = &args.component
             && reader.topology().component_named(name).is_none()
         {
+            let known = reader.topology().components.iter();
+            let known: Vec<&str> = known.map(|it| it.id.as_str()).collect();
             return Err(CliError::input(format!("there is no component `{name}`"))
                 .at(args.reel.display().to_string())
-                .hint("`flowreel info` lists them"));
+                .hint(nearest_hint(name, &known)));
         }
         notes.push(Note {
             t_ns: at.resolve(reader.meta().started_at_unix_ns)?.0,
@@ -86,7 +73,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
             component: args.component.clone(),
         });
         notes.sort_by_key(|note| note.t_ns);
-        write(&path, &notes)?;
+        notes::write(&args.reel, &notes)?;
     } else if let Some(number) = args.remove {
         if number == 0 || number > notes.len() {
             return Err(CliError::input(format!("there is no note {number}"))
@@ -94,7 +81,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                 .hint("`flowreel annotate RUN.reel` lists them with their numbers"));
         }
         notes.remove(number - 1);
-        write(&path, &notes)?;
+        notes::write(&args.reel, &notes)?;
     }
     if console.json {
         console.answer(&NotesAnswer {
@@ -105,68 +92,13 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         return Ok(Outcome::Done);
     }
     for (index, note) in notes.iter().enumerate() {
-        let about = [
-            note.request.as_ref().map(|id| format!(" request {id}")),
-            note.component.as_ref().map(|id| format!(" at {id}")),
-        ];
         console.line(format_args!(
             "{:>4} {}{} {}",
             index + 1,
             TimeNs(note.t_ns),
-            about.into_iter().flatten().collect::<String>(),
+            note.about(),
             note.text
         ))?;
     }
     Ok(Outcome::Done)
-}
-
-fn read(path: &Path) -> Result<Vec<Note>, CliError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            return Err(
-                CliError::environment(format!("the notes cannot be read: {error}"))
-                    .at(path.display().to_string()),
-            );
-        }
-    };
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|error| {
-                CliError::input(format!("not a note: {error}"))
-                    .at(format!("{}:{}", path.display(), index + 1))
-                    .hint("mend or delete the line")
-            })
-        })
-        .collect()
-}
-
-/// All notes into a new file that then takes the place of the old one, so that none is lost midway.
-fn write(path: &Path, notes: &[Note]) -> Result<(), CliError> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    let attempt = || -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&fresh)?;
-        for note in notes {
-            serde_json::to_writer(&mut file, note)?;
-            file.write_all(b"\n")?;
-        }
-        file.sync_all()?;
-        std::fs::rename(&fresh, path)
-    };
-    attempt().map_err(|error| {
-        CliError::environment(format!("the notes cannot be written: {error}"))
-            .at(path.display().to_string())
-            .hint("check that the folder may be written to and has room")
-    })
 }

@@ -10,9 +10,13 @@ use flowreel_engine::model::event::{EventKind, StageEvent};
 use flowreel_engine::model::id::{ComponentId, RequestId};
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::recording::ReelReader;
+use flowreel_engine::scenario::nearest_hint;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: flowreel cat recordings/smtp-refuses.reel --kind email-bounced --from 10s --to 20s"
+)]
 pub(super) struct Args {
     /// Reel to read.
     reel: PathBuf,
@@ -44,16 +48,12 @@ enum Format {
 
 fn kind(text: &str) -> Result<EventKind, String> {
     EventKind::from_name(text).ok_or_else(|| {
-        let nearest = EventKind::ALL
-            .iter()
-            .max_by_key(|kind| shared_start(kind.name(), text))
-            .map_or("arrived", |kind| kind.name());
-        format!("`{text}` is no kind of event; did you mean `{nearest}`?")
+        let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
+        format!(
+            "`{text}` is no kind of event; {}",
+            nearest_hint(text, &names)
+        )
     })
-}
-
-fn shared_start(a: &str, b: &str) -> usize {
-    a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count()
 }
 
 /// What is asked for, resolved against the reel.
@@ -81,7 +81,7 @@ impl Filter {
                     .collect();
                 CliError::input(format!("there is no component `{name}`"))
                     .at(args.reel.display().to_string())
-                    .hint(format!("it has {}", names.join(", ")))
+                    .hint(nearest_hint(name, &names))
             })
         });
         Ok(Self {

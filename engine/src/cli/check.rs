@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 /// Validate a scenario; every problem is listed with its line and column.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel check scenarios/notification.toml")]
 pub(super) struct Args {
     /// Scenario file.
     scenario: PathBuf,

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel diff before.reel after.reel")]
 pub(super) struct Args {
     /// One reel.
     a: PathBuf,
@@ -30,6 +31,11 @@ struct DiffAnswer<'a> {
     same_topology: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     divergence: Option<DivergenceAnswer<'a>>,
+    /// Places where hashes could be compared, and how many were.
+    keyframes: usize,
+    keyframes_compared: usize,
+    /// Events in a gap of one of the reels.
+    not_compared: u64,
     a: SideAnswer,
     b: SideAnswer,
 }
@@ -117,8 +123,9 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let read = [args.a.clone(), args.b.clone()];
     let (a, b) = (reel_file::open(&args.a)?, reel_file::open(&args.b)?);
     let (a_topology, b_topology) = (a.topology().clone(), b.topology().clone());
-    let parted =
+    let compared =
         diverge(a, b).map_err(|error: EditError| reel_file::edit_error(&read, &args.a, &error))?;
+    let parted = compared.divergence;
     let side = |path: &Path, topology: &Topology| {
         let state = state_at(reel_file::open(path)?, TimeNs::MAX, Via::Seek)
             .map_err(|error| reel_file::read_error(path, &error))?;
@@ -139,6 +146,9 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                 b: b.map(|event| EventRecord::new(&event, &b_topology, None)),
             },
         ),
+        keyframes: compared.places,
+        keyframes_compared: compared.probes,
+        not_compared: compared.not_compared,
         a: side(&args.a, &a_topology)?,
         b: side(&args.b, &b_topology)?,
     };
@@ -167,6 +177,12 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                     console.line(format_args!("{mark} {text}"))?;
                 }
             }
+        }
+        if answer.not_compared > 0 {
+            console.line(format_args!(
+                "{} events lie in a gap of one of the reels and were compared with nothing",
+                answer.not_compared
+            ))?;
         }
         if !answer.same_topology {
             console.line(format_args!(

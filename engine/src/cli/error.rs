@@ -2,6 +2,7 @@
 //!
 //! Belongs here: the shape of CONTRACT §1. Does not belong here: the sentences of each verb.
 
+use super::condition::ConditionError;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -24,6 +25,8 @@ pub(crate) struct CliError {
     message: String,
     where_: Option<String>,
     hint: Option<String>,
+    /// The expression that is wrong, with a caret under the place; shown to people below the sentence.
+    excerpt: Option<String>,
     is_reader_gone: bool,
 }
 
@@ -45,6 +48,7 @@ impl CliError {
             message,
             where_: None,
             hint: None,
+            excerpt: None,
             is_reader_gone: false,
         }
     }
@@ -62,6 +66,14 @@ impl CliError {
     /// The surroundings are at fault (port taken, disk full, program missing): exit code 3.
     pub(crate) fn environment(message: impl Into<String>) -> Self {
         Self::new(3, message.into())
+    }
+
+    /// A mistake in an expression given to `option`; the sentence already says the column.
+    pub(crate) fn in_expression(option: &str, error: &ConditionError) -> Self {
+        let mut this = Self::input(error.to_string());
+        this.where_ = Some(format!("{option}: column {}", error.column));
+        this.excerpt = Some(error.excerpt.clone());
+        this
     }
 
     /// Names the place: a file, `file:line:column` for text, `file: byte N` for a reel.
@@ -92,6 +104,9 @@ impl CliError {
         }
         // Both streams may be closed; the exit code is then all that is left to say.
         drop(writeln!(err, "flowreel: {self}"));
+        if let Some(excerpt) = &self.excerpt {
+            drop(writeln!(err, "{excerpt}"));
+        }
         if json {
             let answer = ErrorAnswer {
                 schema: "flowreel.error/1",
@@ -111,7 +126,7 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.where_ {
+        if let Some(place) = self.where_.as_ref().filter(|_| self.excerpt.is_none()) {
             write!(f, "{place}: ")?;
         }
         f.write_str(&self.message)?;

@@ -3,6 +3,7 @@
 //! Belongs here: totals of a reel as an answer. Does not belong here: checking them (verify).
 
 use super::moment::WallClock;
+use super::notes::{self, Note};
 use super::{CliError, Console, Outcome, reel_file};
 use flowreel_engine::model::time::{TimeNs, seconds_from_ns};
 use flowreel_engine::recording::{Gap, ReelReader, Summary, totals};
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel info recordings/smtp-refuses.reel")]
 pub(super) struct Args {
     /// Reel to look into.
     reel: PathBuf,
@@ -51,7 +53,10 @@ pub(super) struct InfoAnswer {
     pub(super) gaps: Vec<GapAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
+    /// What the reel says of its run beside all this.
     notes: BTreeMap<String, String>,
+    /// Notes of people, from the file beside the reel.
+    annotations: Vec<Note>,
 }
 
 #[derive(Serialize)]
@@ -109,7 +114,8 @@ impl GapAnswer {
 
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let mut reader = reel_file::open(&args.reel)?;
-    let answer = answer("flowreel.info/1", &mut reader, &args.reel)?;
+    let notes = notes::read_or_say(&args.reel, console);
+    let answer = answer("flowreel.info/1", &mut reader, &args.reel, notes)?;
     if console.json {
         console.answer(&answer)?;
     } else {
@@ -123,6 +129,7 @@ pub(super) fn answer(
     schema: &'static str,
     reader: &mut ReelReader,
     path: &Path,
+    annotations: Vec<Note>,
 ) -> Result<InfoAnswer, CliError> {
     let failed = |error| reel_file::read_error(path, &error);
     // Only reading shows damage, and a gap that is not shown is a lie.
@@ -166,6 +173,7 @@ pub(super) fn answer(
         gaps: reader.gaps().iter().map(GapAnswer::new).collect(),
         dropped: summary.dropped,
         notes: meta.notes.clone(),
+        annotations,
     })
 }
 
@@ -233,6 +241,17 @@ fn table(answer: &InfoAnswer, console: &mut Console<'_>) -> Result<(), CliError>
     console.line(format_args!("final hash {}", answer.final_hash))?;
     for gap in &answer.gaps {
         console.line(format_args!("{}", gap.line()))?;
+    }
+    for (name, text) in &answer.notes {
+        console.line(format_args!("{name}: {text}"))?;
+    }
+    for note in &answer.annotations {
+        console.line(format_args!(
+            "note at {}{}: {}",
+            TimeNs(note.t_ns),
+            note.about(),
+            note.text
+        ))?;
     }
     console.line(format_args!("\n{:<16} {:<12} label", "component", "kind"))?;
     for component in &answer.components {

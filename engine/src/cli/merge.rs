@@ -2,7 +2,8 @@
 //!
 //! Belongs here: the account of clocks and parts. Does not belong here: joining (editing).
 
-use super::slice::PieceAnswer;
+use super::notes::{self, Note};
+use super::slice::{PieceAnswer, say_annotations};
 use super::{CliError, Console, Outcome, reel_file};
 use flowreel_engine::editing::{EditError, MergedPart, merge};
 use flowreel_engine::model::time::seconds_from_ns;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel merge front.reel back.reel --out all.reel")]
 pub(super) struct Args {
     /// Reels to join.
     #[arg(required = true, num_args = 2.., value_name = "REEL")]
@@ -27,6 +29,8 @@ struct MergeAnswer {
     whole: PieceAnswer,
     one_run: bool,
     parts: Vec<PartAnswer>,
+    /// Notes of people that went along.
+    annotations: usize,
 }
 
 #[derive(Serialize)]
@@ -92,6 +96,16 @@ fn signed_seconds(ns: i128) -> f64 {
     ns as f64 / 1e9
 }
 
+/// A note at the time and about the request that its part has in the whole.
+fn shifted(mut note: Note, part: &MergedPart) -> Note {
+    let t_ns = i128::from(note.t_ns) + part.shift_ns;
+    note.t_ns = u64::try_from(t_ns.max(0)).unwrap_or(u64::MAX);
+    if let Some(Ok(id)) = note.request.as_ref().map(|id| id.parse::<u64>()) {
+        note.request = Some(id.saturating_add(part.requests_shifted_by).to_string());
+    }
+    note
+}
+
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     for reel in &args.reels {
         reel_file::open(reel)?;
@@ -101,7 +115,14 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let open = |part: usize| ReelReader::open(read.get(part).copied().unwrap_or(Path::new("")));
     let (_, merged) = merge(read.len(), open, sink)
         .map_err(|error: EditError| reel_file::edit_error(&args.reels, &args.out, &error))?;
+    let mut notes = Vec::new();
+    for (reel, part) in read.iter().zip(&merged.parts) {
+        let own = notes::read_or_say(reel, console);
+        notes.extend(own.into_iter().map(|note| shifted(note, part)));
+    }
+    let annotations = notes::go_along(&args.out, notes)?;
     let answer = MergeAnswer {
+        annotations,
         schema: "flowreel.merge/1",
         whole: PieceAnswer::new(&args.out, &merged.summary),
         one_run: merged.is_one_run,
@@ -124,5 +145,6 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         "side by side on the clock of the first"
     };
     console.line(format_args!("{how}: {}", answer.whole.line()))?;
+    say_annotations(answer.annotations, console)?;
     Ok(Outcome::Done)
 }

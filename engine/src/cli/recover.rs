@@ -3,12 +3,14 @@
 //! Belongs here: files and the account of what was lost. Does not belong here: which blocks are kept (recording).
 
 use super::info::GapAnswer;
-use super::{CliError, Console, Outcome, reel_file};
+use super::slice::say_annotations;
+use super::{CliError, Console, Outcome, notes, reel_file};
 use flowreel_engine::recording::{RecoverError, WriteError, file, recover};
 use serde::Serialize;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel recover torn.reel whole.reel")]
 pub(super) struct Args {
     /// Torn or damaged reel.
     #[arg(value_name = "IN")]
@@ -28,6 +30,8 @@ struct RecoverAnswer {
     final_hash: String,
     gaps: Vec<GapAnswer>,
     out: String,
+    /// Notes of people that went along.
+    annotations: usize,
 }
 
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
@@ -47,7 +51,10 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         RecoverError::Read { source } => reel_file::read_error(&args.damaged, &source),
         RecoverError::Write { source } => reel_file::write_error(&args.out, &source),
     })?;
+    let notes = notes::read_or_say(&args.damaged, console);
+    let annotations = notes::go_along(&args.out, notes)?;
     let answer = RecoverAnswer {
+        annotations,
         schema: "flowreel.recover/1",
         events: recovered.summary.events,
         blocks_kept: recovered.blocks_kept,
@@ -67,6 +74,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
             "{} events saved to {}; {} damaged blocks ({} bytes) left out",
             answer.events, answer.out, answer.blocks_lost, answer.bytes_lost
         ))?;
+        say_annotations(answer.annotations, console)?;
     }
     Ok(Outcome::Done)
 }

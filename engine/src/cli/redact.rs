@@ -3,12 +3,15 @@
 //! Belongs here: names of fields, the account of it. Does not belong here: the copy (editing).
 
 use super::slice::PieceAnswer;
-use super::{CliError, Console, Outcome, reel_file};
+use super::{CliError, Console, Outcome, notes, reel_file};
 use flowreel_engine::editing::{Field, redact};
 use serde::Serialize;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: flowreel redact recordings/smtp-refuses.reel --field users --field details --out copy.reel"
+)]
 pub(super) struct Args {
     /// Reel to copy.
     reel: PathBuf,
@@ -43,6 +46,8 @@ struct RedactAnswer {
 struct RedactedAnswer {
     users: u64,
     facts: u64,
+    /// Notes beside the reel, which never go along.
+    annotations: usize,
 }
 
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
@@ -51,12 +56,16 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let read = [args.reel.clone()];
     let (_, summary, redacted) = redact(reader, &args.fields, sink)
         .map_err(|error| reel_file::edit_error(&read, &args.out, &error))?;
+    // Free text may say what the fields must not, so it stays behind whatever was asked for.
+    let left_out = notes::read(&args.reel).map_or(1, |notes| notes.len());
+    notes::go_along(&args.out, Vec::new())?;
     let answer = RedactAnswer {
         schema: "flowreel.redact/1",
         copy: PieceAnswer::new(&args.out, &summary),
         redacted: RedactedAnswer {
             users: redacted.users,
             facts: redacted.facts,
+            annotations: left_out,
         },
     };
     if console.json {
@@ -68,6 +77,12 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
             answer.redacted.facts,
             answer.copy.line()
         ))?;
+        if left_out > 0 {
+            console.line(format_args!(
+                "the notes in {} are left out",
+                notes::path_of(&args.reel).display()
+            ))?;
+        }
     }
     Ok(Outcome::Done)
 }

@@ -4,6 +4,7 @@
 //! (the library's replay), the animated graph (`flowreel view`).
 
 use super::moment::Moment;
+use super::notes::{self, Note};
 use super::{CliError, Console, Outcome, event_line, reel_file};
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::time::TimeNs;
@@ -16,6 +17,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: flowreel replay recordings/smtp-refuses.reel --from 10s --to 12s --speed 4"
+)]
 pub(super) struct Args {
     /// Reel to play.
     reel: PathBuf,
@@ -68,6 +72,8 @@ struct ReplayAnswer {
     /// State hash where the playhead came to rest.
     hash: String,
     position: u64,
+    /// Notes of people in the stretch that was played.
+    annotations: Vec<Note>,
 }
 
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
@@ -95,12 +101,15 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         None => 0,
     };
     let end = playhead.position_at(to).map_err(failed)?;
+    let mut notes = notes::read_or_say(&args.reel, console);
+    notes.retain(|note| (from.0..=to.0).contains(&note.t_ns));
     if !console.json {
         console.line(format_args!("{}", event_line::HEAD))?;
     }
     let mut player = Player {
         args,
         speed,
+        notes,
         shown: None,
         events: 0,
     };
@@ -119,6 +128,9 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
             player.show(&mut playhead, &event, console)?;
         }
     }
+    if !args.step {
+        player.show_notes_up_to(if args.reverse { from } else { to }, console)?;
+    }
     let answer = ReplayAnswer {
         schema: "flowreel.replay/1",
         events: player.events,
@@ -127,6 +139,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         reverse: args.reverse,
         hash: playhead.state().state_hash().to_string(),
         position: playhead.position(),
+        annotations: player.notes,
     };
     if console.json {
         console.answer(&answer)?;
@@ -142,6 +155,8 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
 struct Player<'a> {
     args: &'a Args,
     speed: Speed,
+    /// Notes within the stretch, by time.
+    notes: Vec<Note>,
     /// Time of the event shown last.
     shown: Option<TimeNs>,
     events: u64,
@@ -154,6 +169,7 @@ impl Player<'_> {
         event: &StageEvent,
         console: &mut Console<'_>,
     ) -> Result<(), CliError> {
+        self.show_notes_up_to(event.t_ns, console)?;
         let apart_ns = self.shown.map_or(0, |shown| {
             shown.since_ns(event.t_ns).max(event.t_ns.since_ns(shown))
         });
@@ -174,6 +190,28 @@ impl Player<'_> {
             .map_err(|error| reel_file::read_error(&self.args.reel, &error))?;
         let row = event_line::row(event, playhead.reader().topology(), detail.as_ref());
         console.line(format_args!("{row}"))
+    }
+
+    /// Notes between what was shown last and this moment, in the order of playing.
+    fn show_notes_up_to(&self, now: TimeNs, console: &mut Console<'_>) -> Result<(), CliError> {
+        let is_due = |note: &&Note| match self.shown {
+            Some(shown) if now >= shown => shown.0 < note.t_ns && note.t_ns <= now.0,
+            Some(shown) => now.0 <= note.t_ns && note.t_ns < shown.0,
+            None if self.args.reverse => now.0 <= note.t_ns,
+            None => note.t_ns <= now.0,
+        };
+        let mut due: Vec<&Note> = self.notes.iter().filter(is_due).collect();
+        if self.args.reverse || self.shown.is_some_and(|shown| now < shown) {
+            due.reverse();
+        }
+        if console.json {
+            return Ok(());
+        }
+        for note in due {
+            let at = TimeNs(note.t_ns).to_string();
+            console.line(format_args!("note {at:>8}{} {}", note.about(), note.text))?;
+        }
+        Ok(())
     }
 
     /// Block by block from the end, without the states in between.

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel request recordings/smtp-refuses.reel 5")]
 pub(super) struct Args {
     /// Reel to look into.
     reel: PathBuf,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 /// Print the JSON Schema (draft 2020-12) of scenario files.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel schema")]
 pub(super) struct Args {}
 
 #[derive(Serialize)]

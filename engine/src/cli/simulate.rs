@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// Run a model and print its statistics with confidence intervals.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: flowreel simulate scenarios/notification.toml --duration 10m --out run.reel"
+)]
 pub(super) struct Args {
     /// Scenario file.
     scenario: PathBuf,

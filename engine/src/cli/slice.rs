@@ -3,16 +3,23 @@
 //! Belongs here: what was asked for, and the account of it. Does not belong here: cutting (editing).
 
 use super::moment::Moment;
+use super::notes::{self, Note};
+use super::requests::condition;
+use super::requests_seen;
 use super::{CliError, Console, Outcome, reel_file};
 use flowreel_engine::editing::{Choice, EditError, Stretch, choose, slice};
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::time::{TimeNs, seconds_from_ns};
 use flowreel_engine::model::topology::Topology;
 use flowreel_engine::recording::{Summary, file};
+use flowreel_engine::scenario::nearest_hint;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: flowreel slice recordings/smtp-refuses.reel --from 10s --to 20s --out piece.reel"
+)]
 pub(super) struct Args {
     /// Reel to cut from.
     reel: PathBuf,
@@ -25,6 +32,9 @@ pub(super) struct Args {
     /// Only events of this request; may be given several times.
     #[arg(long = "request", value_name = "ID")]
     requests: Vec<u64>,
+    /// Only events of requests for which this is true, in the language of `flowreel requests --where`.
+    #[arg(long = "where", value_name = "EXPR", conflicts_with = "requests")]
+    condition: Option<String>,
     /// Only events at this component, or to or from it; may be given several times.
     #[arg(long = "component", value_name = "ID")]
     components: Vec<String>,
@@ -78,10 +88,13 @@ struct SliceAnswer {
     schema: &'static str,
     #[serde(flatten)]
     piece: PieceAnswer,
+    /// Notes of people that went along.
+    annotations: usize,
 }
 
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
-    let reader = reel_file::open(&args.reel)?;
+    let condition = args.condition.as_deref().map(condition).transpose()?;
+    let mut reader = reel_file::open(&args.reel)?;
     let started_at = reader.meta().started_at_unix_ns;
     let moment = |moment: Option<Moment>, otherwise| {
         moment.map_or(Ok(otherwise), |moment| moment.resolve(started_at))
@@ -97,9 +110,18 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         ))
         .hint("exchange them"));
     }
-    let choice = choice(args, reader.topology())?;
+    let mut choice = choice(args, reader.topology())?;
     let read = [args.reel.clone()];
     let failed = |error: EditError| reel_file::edit_error(&read, &args.out, &error);
+    if let Some(condition) = &condition {
+        let fitting = requests_seen::fitting(&mut reader, condition)
+            .map_err(|error| reel_file::read_error(&args.reel, &error))?;
+        if fitting.is_empty() {
+            return Err(failed(EditError::Nothing));
+        }
+        choice.requests = fitting.into_iter().collect();
+        choice.by = args.condition.as_ref().map(|text| format!("where {text}"));
+    }
     reel_file::refuse_to_replace(&args.out, &[&args.reel])?;
     // Only made where something fits, so that nothing is left behind where nothing does.
     let create = || file::create(&args.out);
@@ -109,16 +131,43 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         choose(reader, &choice, stretch, create)
     };
     let (_, summary) = cut.map_err(failed)?;
+    let mut notes = notes::read_or_say(&args.reel, console);
+    notes.retain(|note| goes_along(note, stretch, &choice, &args.components));
+    let annotations = notes::go_along(&args.out, notes)?;
     let piece = PieceAnswer::new(&args.out, &summary);
     if console.json {
         console.answer(&SliceAnswer {
             schema: "flowreel.slice/1",
             piece,
+            annotations,
         })?;
     } else {
         console.line(format_args!("{}", piece.line()))?;
+        say_annotations(annotations, console)?;
     }
     Ok(Outcome::Done)
+}
+
+/// Whether a note is about what was cut out.
+fn goes_along(note: &Note, stretch: Stretch, choice: &Choice, components: &[String]) -> bool {
+    let request = note.request.as_ref().and_then(|id| id.parse().ok());
+    (stretch.from.0..=stretch.to.0).contains(&note.t_ns)
+        && (choice.requests.is_empty()
+            || request.is_none_or(|id| choice.requests.contains(&RequestId(id))))
+        && (components.is_empty()
+            || note
+                .component
+                .as_ref()
+                .is_none_or(|name| components.contains(name)))
+}
+
+/// Says that notes went along, where any did.
+pub(super) fn say_annotations(count: usize, console: &mut Console<'_>) -> Result<(), CliError> {
+    match count {
+        0 => Ok(()),
+        1 => console.line(format_args!("1 note goes along")),
+        _ => console.line(format_args!("{count} notes go along")),
+    }
 }
 
 fn choice(args: &Args, topology: &Topology) -> Result<Choice, CliError> {
@@ -131,11 +180,12 @@ fn choice(args: &Args, topology: &Topology) -> Result<Choice, CliError> {
                 .collect();
             CliError::input(format!("there is no component `{name}`"))
                 .at(args.reel.display().to_string())
-                .hint(format!("name one of {}", known.join(", ")))
+                .hint(nearest_hint(name, &known))
         })
     });
     Ok(Choice {
         requests: args.requests.iter().copied().map(RequestId).collect(),
         components: components.collect::<Result<_, _>>()?,
+        by: None,
     })
 }

@@ -2,7 +2,8 @@
 //!
 //! Belongs here: names of files, the account of them. Does not belong here: cutting (editing).
 
-use super::slice::PieceAnswer;
+use super::notes::{self, Note};
+use super::slice::{PieceAnswer, say_annotations};
 use super::{CliError, Console, Outcome, reel_file};
 use flowreel_engine::editing::{EditError, SplitBy, split};
 use flowreel_engine::model::time::parse_duration_ns;
@@ -11,6 +12,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: flowreel split recordings/smtp-refuses.reel --every 10s --out pieces"
+)]
 pub(super) struct Args {
     /// Reel to split.
     reel: PathBuf,
@@ -35,6 +39,17 @@ enum By {
 struct SplitAnswer {
     schema: &'static str,
     pieces: Vec<PieceAnswer>,
+    /// Notes of people that went along, over all pieces.
+    annotations: usize,
+}
+
+/// Whether a note belongs to the piece of that name: by its time, or by its component where it has one.
+fn goes_along(note: &Note, by: SplitBy, name: &str) -> bool {
+    match by {
+        SplitBy::Time(length_ns) => format!("{:04}", note.t_ns / length_ns.max(1)) == name,
+        SplitBy::Component => note.component.as_ref().is_none_or(|id| id == name),
+        SplitBy::Class => true,
+    }
 }
 
 fn parse_length(text: &str) -> Result<u64, String> {
@@ -52,6 +67,13 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         (None, Some(By::Class)) => SplitBy::Class,
         (None, _) => SplitBy::Component,
     };
+    if args.out.exists() && !args.out.is_dir() {
+        return Err(
+            CliError::input("this is a file, and the pieces need a folder")
+                .at(args.out.display().to_string())
+                .hint("name another --out"),
+        );
+    }
     std::fs::create_dir_all(&args.out)
         .map_err(|source| reel_file::write_error(&args.out, &WriteError::Io { source }))?;
     let stem = args.reel.file_stem().unwrap_or_default().to_string_lossy();
@@ -80,6 +102,12 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         file::create(&path)
     })
     .map_err(|error: EditError| reel_file::edit_error(&read, &args.out, &error))?;
+    let notes = notes::read_or_say(&args.reel, console);
+    let mut annotations = 0;
+    for (name, _) in &pieces {
+        let own = notes.iter().filter(|note| goes_along(note, by, name));
+        annotations += notes::go_along(&path_of(name), own.cloned().collect())?;
+    }
     let pieces: Vec<PieceAnswer> = pieces
         .iter()
         .map(|(name, summary)| PieceAnswer::new(&path_of(name), summary))
@@ -88,11 +116,13 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         console.answer(&SplitAnswer {
             schema: "flowreel.split/1",
             pieces,
+            annotations,
         })?;
         return Ok(Outcome::Done);
     }
     for piece in &pieces {
         console.line(format_args!("{}", piece.line()))?;
     }
+    say_annotations(annotations, console)?;
     Ok(Outcome::Done)
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 const WINDOW_S: u64 = 10;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel state recordings/smtp-refuses.reel --at 12.5s")]
 pub(super) struct Args {
     /// Reel to look into.
     reel: PathBuf,

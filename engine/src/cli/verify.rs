@@ -3,7 +3,7 @@
 //! Belongs here: the answer, running an embedded scenario again. Does not belong here: the checks (recording).
 
 use super::info::{self, InfoAnswer};
-use super::{CliError, Console, Outcome, reel_file};
+use super::{CliError, Console, Outcome, notes, reel_file};
 use flowreel_engine::kernel::{EventSink, simulate_events};
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::recording::{ReelReader, Verification, verify};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: flowreel verify recordings/smtp-refuses.reel")]
 pub(super) struct Args {
     /// Reel to check.
     reel: PathBuf,
@@ -47,7 +48,8 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         .resimulate
         .then(|| resimulate(args, &reader, &mut checked))
         .transpose()?;
-    let info = info::answer("flowreel.verify/1", &mut reader, &args.reel)?;
+    let notes = notes::read_or_say(&args.reel, console);
+    let info = info::answer("flowreel.verify/1", &mut reader, &args.reel, notes)?;
     let file = args.reel.display();
     let answer = VerifyAnswer {
         info,

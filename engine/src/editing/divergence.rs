@@ -8,6 +8,19 @@ use crate::model::hash::RunHash;
 use crate::recording::{ReelError, ReelReader};
 use crate::replay::{Playhead, Via};
 
+/// What comparing two runs came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// Where they part; `None` where all that both hold is the same.
+    pub divergence: Option<Divergence>,
+    /// Keyframes of both reels, each a place to compare hashes at.
+    pub places: usize,
+    /// Places at which hashes were compared: at most some log2 of them, and one for each that damage hides.
+    pub probes: usize,
+    /// Events that only one reel holds where the other has a gap; they were compared with nothing.
+    pub not_compared: u64,
+}
+
 /// The first event at which two runs part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Divergence {
@@ -19,51 +32,88 @@ pub struct Divergence {
     pub b: Option<StageEvent>,
 }
 
-/// The first difference of two runs; `None` where they are the same. Records beside events are not
-/// compared, and neither are events before the first that both reels hold.
+/// The first difference of two runs. Records beside events are not compared, and neither are events
+/// before the first that both reels hold, or in a gap of one of them.
 ///
 /// # Errors
 /// [`EditError::Read`] with 0 or 1 for the reel that cannot be read.
-pub fn diverge(a: ReelReader, b: ReelReader) -> Result<Option<Divergence>, EditError> {
+pub fn diverge(a: ReelReader, b: ReelReader) -> Result<Comparison, EditError> {
     let mut a = Side::new(a, 0)?;
     let mut b = Side::new(b, 1)?;
+    // A reel that was cut out of a run begins later.
+    let begin = a.first_seq().max(b.first_seq());
     // Keyframes of either side are places to compare at; between the last that agrees and the first
     // that does not, events are compared one by one.
     let mut places: Vec<u64> = a.keyframes().chain(b.keyframes()).collect();
+    places.retain(|place| *place >= begin);
     places.sort_unstable();
     places.dedup();
     let (mut low, mut high) = (0, places.len());
+    let (mut agreed, mut probes) = (begin, 0);
     while low < high {
         let middle = low + (high - low) / 2;
-        if a.hash_at(places[middle])? == b.hash_at(places[middle])? {
-            low = middle + 1;
-        } else {
-            high = middle;
+        // Behind a gap there is no hash until the next keyframe that is whole; go back to one there is.
+        let mut at = middle;
+        let is_same = loop {
+            probes += 1;
+            match is_same_at(&mut a, &mut b, places[at])? {
+                None if at > low => at -= 1,
+                found => break found,
+            }
+        };
+        match is_same {
+            Some(true) => {
+                agreed = places[at];
+                // What lies between `at` and the middle tells nothing.
+                low = middle + 1;
+            }
+            Some(false) => high = at,
+            None => low = middle + 1,
         }
     }
-    let mut from = low.checked_sub(1).map_or(0, |last| places[last]);
-    // A reel that was cut out of a run begins later.
-    from = from.max(a.first_seq()).max(b.first_seq());
-    a.go_to(from)?;
-    b.go_to(from)?;
-    loop {
-        let (one, other) = (a.next()?, b.next()?);
-        if one.map(comparable) != other.map(comparable) {
+    a.go_to(agreed)?;
+    b.go_to(agreed)?;
+    let mut not_compared = 0;
+    let divergence = loop {
+        let (mut one, mut other) = (a.next()?, b.next()?);
+        // Where one has a gap, the other goes on alone up to its end.
+        while let (Some(a_event), Some(b_event)) = (one, other)
+            && a_event.seq != b_event.seq
+        {
+            not_compared += 1;
+            if a_event.seq < b_event.seq {
+                one = a.next()?;
+            } else {
+                other = b.next()?;
+            }
+        }
+        if one.map(|event| event.words()) != other.map(|event| event.words()) {
             let common_events = one.or(other).map_or(0, |event| event.seq);
-            return Ok(Some(Divergence {
+            break Some(Divergence {
                 common_events,
                 a: one,
                 b: other,
-            }));
+            });
         }
         if one.is_none() {
-            return Ok(None);
+            break None;
         }
-    }
+    };
+    Ok(Comparison {
+        divergence,
+        places: places.len(),
+        probes,
+        not_compared,
+    })
 }
 
-fn comparable(event: StageEvent) -> [u64; 6] {
-    event.words()
+/// Whether both runs are the same up to there; `None` where a gap keeps one from telling.
+fn is_same_at(a: &mut Side, b: &mut Side, events: u64) -> Result<Option<bool>, EditError> {
+    if a.end_seq() < events || b.end_seq() < events {
+        return Ok(Some(false));
+    }
+    let (one, other) = (a.hash_at(events)?, b.hash_at(events)?);
+    Ok(one.zip(other).map(|(one, other)| one == other))
 }
 
 struct Side {
@@ -92,7 +142,11 @@ impl Side {
         first.map_or(0, |block| block.first)
     }
 
-    /// The hash after so many events; `None` where the run is shorter or they cannot be had.
+    fn end_seq(&self) -> u64 {
+        self.playhead.reader().next_seq()
+    }
+
+    /// The hash after so many events; `None` where they cannot be had.
     fn hash_at(&mut self, events: u64) -> Result<Option<RunHash>, EditError> {
         self.go_to(events)?;
         let state = self.playhead.state();

@@ -41,6 +41,8 @@ pub struct MergedPart {
     pub clock: Option<Clock>,
     /// What was added to its request numbers.
     pub requests_shifted_by: u64,
+    /// What was added to its times, in ns.
+    pub shift_ns: i128,
 }
 
 /// Joins the reels that `open` gives for 0, 1, … `count` - 1; each is opened up to three times.
@@ -137,6 +139,7 @@ fn one_run<W: Write>(readers: Vec<ReelReader>, sink: W) -> Result<(W, Merged), E
             events: 0,
             clock: None,
             requests_shifted_by: 0,
+            shift_ns: 0,
         };
         readers.len()
     ];
@@ -372,6 +375,7 @@ fn side_by_side<W: Write>(
             events: lane.events,
             clock: Some(*clock),
             requests_shifted_by: lane.requests_shifted_by,
+            shift_ns: lane.shift_ns,
         })
         .collect();
     let merged = Merged {

@@ -12,7 +12,7 @@ use crate::recording::{
     FinishInfo, Gap, GapReason, ReelMeta, ReelReader, ReelWriter, RunId, Summary, WriteError,
 };
 use crate::replay::{Playhead, Via};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 /// Reels that one is split into.
@@ -31,9 +31,11 @@ pub struct Stretch {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
     /// Events of these requests; empty for all.
-    pub requests: Vec<RequestId>,
+    pub requests: BTreeSet<RequestId>,
     /// Events at these components, or to or from them; empty for all.
     pub components: Vec<ComponentId>,
+    /// What the new reel says it was chosen by, where the numbers of requests say less.
+    pub by: Option<String>,
 }
 
 impl Choice {
@@ -189,7 +191,12 @@ pub fn choose<W: Write>(
 }
 
 fn describe(choice: &Choice, topology: &Topology) -> String {
-    let requests = choice.requests.iter().map(|id| format!("request {}", id.0));
+    let requests = choice
+        .requests
+        .iter()
+        .filter(|_| choice.by.is_none())
+        .map(|id| format!("request {}", id.0));
+    let requests = choice.by.iter().cloned().chain(requests);
     let components = choice.components.iter();
     let components = components.map(|id| format!("component {}", topology.component_name(*id)));
     requests.chain(components).collect::<Vec<_>>().join(", ")

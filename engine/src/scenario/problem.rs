@@ -196,7 +196,8 @@ impl<'a> Lines<'a> {
 }
 
 /// `did you mean …?` with the nearest of `names`, or the list of them where none is near.
-pub(super) fn nearest_hint(written: &str, names: &[&str]) -> String {
+#[must_use]
+pub fn nearest_hint(written: &str, names: &[&str]) -> String {
     let allowed = (written.chars().take(300).count() / 3).max(2);
     let nearest = names
         .iter()
