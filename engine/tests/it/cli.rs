@@ -14,7 +14,7 @@ pub(crate) fn folder(test: &str) -> PathBuf {
     path
 }
 
-fn flowreel(arguments: &[&str]) -> Output {
+pub(crate) fn flowreel(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flowreel"))
         .args(arguments)
         .stdin(Stdio::null())

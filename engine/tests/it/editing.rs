@@ -146,10 +146,18 @@ fn the_events_of_one_request_are_a_run_of_their_own() {
         json(&["request", text(&piece), "5"]).1["stages"],
         json(&["request", &whole, "5"]).1["stages"]
     );
-    let (code, refused, error) = json(&["slice", &whole, "--component", "post", "--out", "x.reel"]);
+    let arguments = [
+        "slice",
+        &whole,
+        "--component",
+        "mail-worke",
+        "--out",
+        "x.reel",
+    ];
+    let (code, refused, error) = json(&arguments);
     assert_eq!(code, 2, "{refused}");
     assert!(
-        error.contains("mail-worker") && error.lines().count() == 1,
+        error.contains("did you mean `mail-worker`?") && error.lines().count() == 1,
         "{error}"
     );
 }
@@ -303,6 +311,67 @@ fn runs_that_part_are_compared_from_there() {
     let place = one.iter().zip(&two).take_while(|(a, b)| a == b).count();
     assert_eq!(diff["divergence"]["common_events"], place);
     assert!(place > 100, "{place}");
+}
+
+#[test]
+fn a_difference_is_found_by_few_keyframes() {
+    let folder = folder("diff-keyframes");
+    let scenario = format!(
+        "{}/../scenarios/notification.toml",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let reels = ["a.reel", "b.reel"].map(|name| folder.join(name).display().to_string());
+    for (reel, fault) in reels.iter().zip(["0.02", "0.020001"]) {
+        let setting = format!("station.smtp.failure.probability={fault}");
+        let arguments = [
+            "simulate",
+            &scenario,
+            "--seed",
+            "7",
+            "--duration",
+            "90m",
+            "--set",
+        ];
+        let rest = [setting.as_str(), "--out", reel];
+        assert!(json(&[&arguments[..], &rest[..]].concat()).0 < 2);
+    }
+    let (_, diff, _) = json(&["diff", &reels[0], &reels[1]]);
+    let number = |key: &str| diff[key].as_u64().expect("a number");
+    let (places, compared) = (number("keyframes"), number("keyframes_compared"));
+    assert!(places > 10, "{diff}");
+    assert!(
+        compared <= u64::from(places.ilog2()) + 1,
+        "{compared} of {places}"
+    );
+    let (_, same, _) = json(&["diff", &reels[0], &reels[0]]);
+    assert_eq!(
+        (&same["same"], &same["not_compared"]),
+        (&true.into(), &0.into())
+    );
+}
+
+/// What a reel does not hold is not a difference; it is counted.
+#[test]
+fn a_damaged_reel_differs_in_nothing_that_it_holds() {
+    let folder = folder("diff-damaged");
+    let whole = shipped("retry-ladder.reel");
+    let mut bytes = std::fs::read(&whole).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    let damaged = folder.join("damaged.reel");
+    std::fs::write(&damaged, bytes).expect("room on the disk");
+    let (_, info, _) = json(&["info", text(&damaged)]);
+    let lost = &info["gaps"][0]["events"];
+    assert!(lost.as_u64() > Some(0), "{info}");
+    for pair in [[text(&damaged), &whole], [&whole, text(&damaged)]] {
+        let (code, diff, _) = json(&["diff", pair[0], pair[1]]);
+        assert_eq!((code, &diff["same"]), (0, &true.into()), "{diff}");
+        assert_eq!(&diff["not_compared"], lost, "{diff}");
+    }
+    let other = shipped("smtp-refuses.reel");
+    let (code, diff, _) = json(&["diff", &whole, &other]);
+    assert_eq!((code, &diff["same"]), (1, &false.into()));
+    assert_eq!(diff["divergence"]["common_events"], 0);
 }
 
 #[test]
