@@ -38,7 +38,8 @@ pub(crate) fn check(data: &[u8]) {
                 .get(usize::from(*from))
                 .map_or(RequestId(1), |event| event.request);
             let choice = Choice {
-                requests: vec![requests],
+                requests: [requests].into(),
+                by: None,
                 components: Vec::new(),
             };
             let all = Stretch {
@@ -56,7 +57,7 @@ pub(crate) fn check(data: &[u8]) {
             let parted = diverge(first, open().expect("it was opened before"));
             if holds {
                 assert!(
-                    parted.expect("it could be read").is_none(),
+                    parted.expect("it could be read").divergence.is_none(),
                     "a reel does not part from itself"
                 );
             }
