@@ -8,7 +8,6 @@
 mod annotate;
 mod cat;
 mod check;
-mod condition;
 mod console;
 mod diff;
 mod error;

@@ -11,6 +11,7 @@
 )]
 
 pub mod analysis;
+pub mod condition;
 pub mod editing;
 pub mod export;
 pub mod import;

@@ -2,7 +2,7 @@
 //!
 //! Belongs here: the shape of CONTRACT §1. Does not belong here: the sentences of each verb.
 
-use super::condition::ConditionError;
+use flowreel_engine::condition::ConditionError;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};

@@ -3,9 +3,9 @@
 //! Belongs here: order and rows of the list. Does not belong here: journeys (request), what is known of
 //! a request (requests_seen), the language of `--where` (condition).
 
-use super::condition::Condition;
 use super::requests_seen::{self, Seen};
 use super::{CliError, Console, Outcome, reel_file};
+use flowreel_engine::condition::Condition;
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::time::{TimeNs, seconds_from_ns};
 use flowreel_engine::model::topology::Topology;

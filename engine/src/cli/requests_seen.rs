@@ -5,7 +5,7 @@
 //!
 //! Memory: a row for each request of the reel (some 200 bytes), and its open visits while it has any.
 
-use super::condition::{Condition, Name, Value};
+use flowreel_engine::condition::{Condition, Name, Value};
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
 use flowreel_engine::model::id::{ClassId, ComponentId, PartId, RequestId};
 use flowreel_engine::model::time::{TimeNs, seconds_from_ns};

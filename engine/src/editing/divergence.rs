@@ -48,29 +48,12 @@ pub fn diverge(a: ReelReader, b: ReelReader) -> Result<Comparison, EditError> {
     places.retain(|place| *place >= begin);
     places.sort_unstable();
     places.dedup();
-    let (mut low, mut high) = (0, places.len());
-    let (mut agreed, mut probes) = (begin, 0);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        // Behind a gap there is no hash until the next keyframe that is whole; go back to one there is.
-        let mut at = middle;
-        let is_same = loop {
-            probes += 1;
-            match is_same_at(&mut a, &mut b, places[at])? {
-                None if at > low => at -= 1,
-                found => break found,
-            }
-        };
-        match is_same {
-            Some(true) => {
-                agreed = places[at];
-                // What lies between `at` and the middle tells nothing.
-                low = middle + 1;
-            }
-            Some(false) => high = at,
-            None => low = middle + 1,
-        }
-    }
+    let mut probes = 0;
+    let agreed = last_agreed(places.len(), |at| {
+        probes += 1;
+        is_same_at(&mut a, &mut b, places[at])
+    })?;
+    let agreed = agreed.map_or(begin, |at| places[at]);
     a.go_to(agreed)?;
     b.go_to(agreed)?;
     let mut not_compared = 0;
@@ -105,6 +88,34 @@ pub fn diverge(a: ReelReader, b: ReelReader) -> Result<Comparison, EditError> {
         probes,
         not_compared,
     })
+}
+
+/// The last of so many places up to which both are the same, where there is one. `is_same` is asked for
+/// some log2 of them, and once for each place passed over that cannot tell.
+fn last_agreed<E>(
+    count: usize,
+    mut is_same: impl FnMut(usize) -> Result<Option<bool>, E>,
+) -> Result<Option<usize>, E> {
+    let (mut low, mut high) = (0, count);
+    let mut agreed = None;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        // Behind a gap there is no hash until the next keyframe that is whole; go back to one there is.
+        let mut at = middle;
+        let found = loop {
+            match is_same(at)? {
+                None if at > low => at -= 1,
+                found => break found,
+            }
+        };
+        match found {
+            Some(false) => high = at,
+            // What lies between `at` and the middle tells nothing.
+            Some(true) => (agreed, low) = (Some(at), middle + 1),
+            None => low = middle + 1,
+        }
+    }
+    Ok(agreed)
 }
 
 /// Whether both runs are the same up to there; `None` where a gap keeps one from telling.
@@ -161,5 +172,43 @@ impl Side {
     fn next(&mut self) -> Result<Option<StageEvent>, EditError> {
         let failed = self.failed();
         self.playhead.step().map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_agreed;
+
+    /// Place found and places asked, for runs that part before `parted`; every place in `hidden` cannot tell.
+    fn find(count: usize, parted: usize, hidden: std::ops::Range<usize>) -> (Option<usize>, usize) {
+        let mut probes = 0;
+        let found = last_agreed(count, |at| {
+            probes += 1;
+            Ok::<_, std::convert::Infallible>((!hidden.contains(&at)).then_some(at < parted))
+        });
+        match found {
+            Ok(found) => (found, probes),
+            Err(never) => match never {},
+        }
+    }
+
+    #[test]
+    fn few_places_are_asked_of_many() {
+        for parted in [0, 1, 2, 500, 65_535, 99_998, 99_999, 100_000] {
+            let (found, probes) = find(100_000, parted, 0..0);
+            assert_eq!(found, parted.checked_sub(1));
+            assert!(probes <= 17, "{probes} for {parted}");
+        }
+        assert_eq!(find(0, 0, 0..0), (None, 0));
+    }
+
+    #[test]
+    fn places_that_cannot_tell_are_passed_over() {
+        for parted in [0, 10, 40, 45, 55, 60, 99, 100] {
+            let (found, _) = find(100, parted, 40..60);
+            let wanted = (0..parted).rev().find(|at| !(40..60).contains(at));
+            assert_eq!(found, wanted, "{parted}");
+        }
+        assert_eq!(find(10, 10, 0..10).0, None);
     }
 }

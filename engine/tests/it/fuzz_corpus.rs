@@ -65,4 +65,5 @@ replays! {
     the_corpus_of_editing_holds => "edit",
     the_corpus_of_imports_holds => "import",
     the_corpus_of_scenarios_holds => "scenario",
+    the_corpus_of_conditions_holds => "condition",
 }

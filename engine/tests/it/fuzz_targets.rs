@@ -6,6 +6,8 @@
 // Paths are written out because `fuzz/` takes this file in from another folder.
 #[path = "fuzz_targets/batch.rs"]
 mod batch;
+#[path = "fuzz_targets/condition.rs"]
+mod condition;
 #[path = "fuzz_targets/edit.rs"]
 mod edit;
 #[path = "fuzz_targets/import.rs"]
@@ -31,7 +33,7 @@ pub(crate) struct Target {
 }
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 7] = [
+pub(crate) const TARGETS: [Target; 8] = [
     Target {
         name: "reader",
         check: reader::check,
@@ -55,6 +57,10 @@ pub(crate) const TARGETS: [Target; 7] = [
     Target {
         name: "import",
         check: import::check,
+    },
+    Target {
+        name: "condition",
+        check: condition::check,
     },
     Target {
         name: "scenario",

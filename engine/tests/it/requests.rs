@@ -202,3 +202,51 @@ fn a_condition_cuts_whole_journeys_out_of_a_reel() {
 fn out(folder: &std::path::Path) -> String {
     folder.join("nothing.reel").display().to_string()
 }
+
+#[test]
+fn cat_takes_wall_clocks_and_names_the_nearest_name() {
+    let reel = shipped("smtp-refuses.reel");
+    let events = |rest: &[&str]| {
+        let (code, answer, error) = json(&[&["cat", &reel], rest].concat());
+        assert_eq!(code, 0, "{error}");
+        answer["events"].as_array().expect("a list").clone()
+    };
+    let (_, info, _) = json(&["info", &reel]);
+    assert_eq!(info["started_at"], "2026-11-21T12:42:07.831667822Z");
+    let by_clock = [
+        "--from",
+        "2026-11-21T12:42:18Z",
+        "--to",
+        "2026-11-21T12:42:18.5Z",
+    ];
+    let by_time = ["--from", "10168332178ns", "--to", "10668332178ns"];
+    let found = events(&by_clock);
+    assert!(!found.is_empty());
+    assert_eq!(found, events(&by_time));
+    // Every filter must fit.
+    let rest = [
+        "--request",
+        "5",
+        "--component",
+        "in-app-worker",
+        "--kind",
+        "job-failed",
+    ];
+    let found = events(&rest);
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|event| {
+        event["request"] == "5"
+            && event["component"] == "in-app-worker"
+            && event["kind"] == "job-failed"
+    }));
+    for (rest, said) in [
+        (["--component", "smpt"], "did you mean `smtp`?"),
+        (["--kind", "email-bounce"], "did you mean `email-bounced`?"),
+        (["--from", "2026-11-20T00:00:00Z"], "before the run's start"),
+        (["--format", "jsnl"], "jsonl"),
+    ] {
+        let (code, _, error) = json(&[&["cat", &reel], &rest[..]].concat());
+        assert_eq!((code, error.lines().count()), (2, 1), "{error}");
+        assert!(error.contains(said), "{error}");
+    }
+}

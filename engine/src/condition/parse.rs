@@ -11,7 +11,7 @@
 
 use super::token::{ConditionError, Token, tokens};
 use super::{Condition, Literal, Name, Operator, Shape};
-use flowreel_engine::scenario::nearest_hint;
+use crate::scenario::nearest_hint;
 
 /// Deepest nesting of parentheses and `not`.
 const DEPTH_MAX: usize = 64;

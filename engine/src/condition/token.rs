@@ -3,27 +3,21 @@
 //! Belongs here: characters into words. Does not belong here: which word may follow which (parse).
 
 use super::Operator;
-use flowreel_engine::model::time::{parse_duration_ns, seconds_from_ns};
-use std::fmt;
+use crate::model::time::{parse_duration_ns, seconds_from_ns};
 
 /// Characters of a long condition that are shown to each side of a mistake.
 const SHOWN_CHARS: usize = 60;
 
 /// Why a condition cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ConditionError {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column {column}: {what}")]
+pub struct ConditionError {
     /// Place in characters, from 1.
-    pub(crate) column: usize,
+    pub column: usize,
     /// What is wrong there, and what may stand there.
-    pub(crate) what: String,
+    pub what: String,
     /// The condition around the place, and a line with a caret under it.
-    pub(crate) excerpt: String,
-}
-
-impl fmt::Display for ConditionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "column {}: {}", self.column, self.what)
-    }
+    pub excerpt: String,
 }
 
 impl ConditionError {

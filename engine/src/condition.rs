@@ -1,7 +1,7 @@
 //! The language of `--where`: `class == "login" and (sojourn_s > 250ms or visited "smtp")`.
 //!
 //! Belongs here: the names, what a condition means for one request. Does not belong here: reading its
-//! text (parse, token), where the values come from (requests_seen).
+//! text (parse, token), where the values come from (cli).
 //!
 //! What is unknown makes a comparison false. A name that stands for several values (`component`, `path`,
 //! `failed_at`) fits `==`, `in` and `like` where one of them does, and `!=` where none does.
@@ -9,14 +9,14 @@
 mod parse;
 mod token;
 
-pub(super) use token::ConditionError;
+pub use token::ConditionError;
 
 use std::cmp::Ordering;
 use std::str::FromStr;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub enum Shape {
     /// A number.
     Number,
     /// A number of seconds; a duration may stand for it.
@@ -29,27 +29,42 @@ pub(super) enum Shape {
 
 /// Everything that can be asked of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Name {
+pub enum Name {
+    /// Its number.
     Id,
+    /// Its class.
     Class,
+    /// How it ended, or that it has not.
     Outcome,
+    /// Highest run of a job.
     Attempts,
+    /// Retries planned.
     Retries,
+    /// Parts it had.
     Parts,
+    /// Whose it is.
     User,
+    /// When it began.
     Begun,
+    /// When it was over.
     Finished,
+    /// From begun to finished.
     Sojourn,
+    /// Waiting of all its visits.
     Waiting,
+    /// Service of all its visits.
     Service,
+    /// Every component it visited.
     Component,
+    /// Every path on which a part of it ended.
     Path,
+    /// Every component where something of it failed.
     FailedAt,
 }
 
 impl Name {
     /// Names as written, with what they stand for.
-    pub(super) const ALL: [(&'static str, Self, Shape); 15] = [
+    pub const ALL: [(&'static str, Self, Shape); 15] = [
         ("id", Self::Id, Shape::Number),
         ("class", Self::Class, Shape::Text),
         ("outcome", Self::Outcome, Shape::Text),
@@ -70,38 +85,57 @@ impl Name {
 
 /// A request's value for a name.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub enum Value<'a> {
+    /// A number.
     Number(f64),
+    /// A text.
     Text(&'a str),
+    /// Several texts, or none.
     Texts(Vec<&'a str>),
+    /// Nobody knows; fits no comparison.
     Unknown,
 }
 
 /// A value as written.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Literal {
+pub enum Literal {
+    /// A number; a duration in seconds.
     Number(f64),
+    /// A text.
     Text(String),
 }
 
 /// Whether a request is meant.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Condition {
+pub enum Condition {
+    /// Every one of them.
     And(Vec<Condition>),
+    /// At least one of them.
     Or(Vec<Condition>),
+    /// Not this.
     Not(Box<Condition>),
+    /// The name's value so beside this.
     Compare(Name, Operator, Literal),
+    /// The name's value among these.
     In(Name, Vec<Literal>),
+    /// The name's value of this form, `*` for anything.
     Like(Name, String),
 }
 
+/// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
+pub enum Operator {
+    /// `==`
     Equal,
+    /// `!=`
     Unequal,
+    /// `<`
     Less,
+    /// `<=`
     AtMost,
+    /// `>`
     Greater,
+    /// `>=`
     AtLeast,
 }
 
@@ -120,7 +154,8 @@ impl Operator {
 
 impl Condition {
     /// Whether a request fits, whose values `of` gives.
-    pub(super) fn holds<'a>(&self, of: &dyn Fn(Name) -> Value<'a>) -> bool {
+    #[must_use]
+    pub fn holds<'a>(&self, of: &dyn Fn(Name) -> Value<'a>) -> bool {
         match self {
             Self::And(parts) => parts.iter().all(|part| part.holds(of)),
             Self::Or(parts) => parts.iter().any(|part| part.holds(of)),

@@ -1,0 +1,48 @@
+//! Conditions of `--where`: a wrong one is told with its place, a right one judges any request.
+//!
+//! Belongs here: promises of the language over any text. Does not belong here: what a condition means.
+
+use flowreel_engine::condition::{Condition, Name, Shape, Value};
+
+/// Takes a condition.
+pub(crate) fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match text.parse::<Condition>() {
+        Err(error) => {
+            assert!(
+                !error.what.is_empty() && !error.what.contains('\n'),
+                "{error}"
+            );
+            assert!(
+                (1..=text.chars().count() + 1).contains(&error.column),
+                "{error}"
+            );
+            let (shown, caret) = error.excerpt.split_once('\n').expect("two lines");
+            assert!(
+                !caret.contains('\n') && caret.trim_start() == "^",
+                "{error}"
+            );
+            // The caret stands under what is shown, or right behind its end.
+            assert!(
+                caret.chars().count() <= shown.chars().count() + 1,
+                "{error}"
+            );
+        }
+        Ok(condition) => {
+            let unknown = condition.holds(&|_| Value::Unknown);
+            assert_eq!(unknown, condition.holds(&|_| Value::Unknown));
+            let known = |name: Name| {
+                let shape = Name::ALL.iter().find(|(_, known, _)| *known == name);
+                match shape.map(|(_, _, shape)| *shape) {
+                    Some(Shape::Number | Shape::Seconds) => Value::Number(1.0),
+                    Some(Shape::Text) => Value::Text("a*b"),
+                    Some(Shape::Texts) => Value::Texts(vec!["a", "", "b"]),
+                    None => Value::Unknown,
+                }
+            };
+            let holds = condition.holds(&known);
+            let not = Condition::Not(Box::new(condition));
+            assert_ne!(holds, not.holds(&known));
+        }
+    }
+}
