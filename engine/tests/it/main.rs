@@ -20,6 +20,7 @@ mod language_fuzz;
 mod limits;
 mod lines;
 mod notes;
+mod perfetto;
 mod recordings;
 mod reel;
 mod reel_hostile;
