@@ -19,7 +19,8 @@ MASK = (1 << 64) - 1
 MAGIC = b"\x89FReel\r\n"
 SYNC = b"\xf1Rblk\x00\xff\x1a"
 END_MARK = b"\xf1end"
-PAYLOAD_MAX = 16 << 20
+PAYLOAD_MAX, DETAILS_MAX, INDEX_MAX = 16 << 20, 2 << 20, 4 << 20
+DETAIL_COUNT_MAX, EVENT_COUNT_MAX = 1 << 16, 1 << 20
 RUN, SCHEMA, TOPOLOGY, EVENTS, DETAILS, KEYFRAME = 1, 2, 3, 5, 6, 7
 INDEX, STATISTICS, GAP, ANNOTATION, SUMMARY, END = 8, 9, 10, 11, 12, 13
 COLUMNS = "tsrvdcplanko"
@@ -137,8 +138,8 @@ class Damage(Exception):
     """Bytes that are not what they should be."""
 
 
-def read_block(data, at):
-    """The block at `at`: header fields by name, raw payload, and where the next one begins."""
+def read_header(data, at):
+    """The header at `at`: its fields by name, and where payload and block end."""
     head = data[at : at + 96]
     if len(head) < 96 or head[:8] != SYNC:
         raise Damage("no block begins here")
@@ -146,38 +147,76 @@ def read_block(data, at):
     first, first_t, last_t = struct.unpack_from("<QQQ", head, 24)
     payload_sum, header_sum = struct.unpack_from("<QQ", head, 80)
     body = at + 96 + filter_bytes
-    end = body + stored + 8
-    if filter_bytes > 2048 or stored > PAYLOAD_MAX or raw > PAYLOAD_MAX or end > len(data):
-        raise Damage("the block is cut off or its lengths are out of range")
-    if xxh3(head[:88] + data[at + 96 : body]) != header_sum:
+    if filter_bytes > 2048 or xxh3(head[:88] + data[at + 96 : body]) != header_sum:
         raise Damage("the header's checksum does not match")
-    payload = data[body : body + stored]
-    if xxh3(payload) != payload_sum:
+    limit = {DETAILS: DETAILS_MAX, INDEX: INDEX_MAX}.get(kind, PAYLOAD_MAX)
+    if codec > 1 or stored > limit or raw > limit:
+        raise Damage("its codec is not known or its lengths are out of range")
+    return {
+        "type": kind,
+        "codec": codec,
+        "raw": raw,
+        "count": count,
+        "first": first,
+        "first_t": first_t,
+        "last_t": last_t,
+        "sum": payload_sum,
+        "body": body,
+        "end": body + stored + 8,
+    }
+
+
+def read_payload(data, at, header):
+    """The raw payload of the block at `at`."""
+    body, end = header["body"], header["end"]
+    if end > len(data):
+        raise Damage("the block is cut off")
+    payload = data[body : end - 8]
+    if xxh3(payload) != header["sum"]:
         raise Damage("the payload's checksum does not match")
     if data[end - 8 : end] != struct.pack("<I", end - at) + END_MARK:
         raise Damage("the block's end does not repeat its length")
-    if codec == 1:
-        payload = zstandard.ZstdDecompressor().decompress(payload, max_output_size=raw)
-    if len(payload) != raw:
-        raise Damage("the payload has another length than promised")
-    header = {"type": kind, "count": count, "first": first, "first_t": first_t, "last_t": last_t}
-    return header, payload, end
-
-
-def read_blocks(data, problems):
-    """Every whole block with its offset; what is none is told in `problems`."""
-    at = 40
-    while at < len(data):
+    if header["codec"] == 1:
         try:
-            header, payload, end = read_block(data, at)
+            # What a frame says of its own length would be believed by the library.
+            told = zstandard.get_frame_parameters(payload).content_size
+            if told not in (header["raw"], zstandard.CONTENTSIZE_UNKNOWN):
+                raise Damage("the payload has another length than promised")
+            payload = zstandard.ZstdDecompressor().decompress(payload, max_output_size=header["raw"])
+        except zstandard.ZstdError as error:
+            raise Damage(f"the compressed payload cannot be read: {error}") from error
+    if len(payload) != header["raw"]:
+        raise Damage("the payload has another length than promised")
+    return payload
+
+
+def read_blocks(data, tell):
+    """Every whole block with its offset; stretches that are none go to `tell`, with their header where it is whole."""
+    at, is_lost = 40, False
+    while at < len(data):
+        header = None
+        try:
+            header = read_header(data, at)
+            payload = read_payload(data, at, header)
         except Damage as damage:
-            problems.append({"offset": at, "problem": str(damage)})
+            # One stretch is told once, however many false marks are in it.
+            if not is_lost or header:
+                tell(at, str(damage), header)
+            is_lost = True
             at = data.find(SYNC, at + 1)
             if at < 0:
                 return
             continue
+        is_lost = False
         yield at, header, payload
-        at = end
+        at = header["end"]
+
+
+def unpack(payload):
+    try:
+        return msgpack.unpackb(payload, strict_map_key=False)
+    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise Damage(f"the payload is not the MessagePack it should be: {error}") from error
 
 
 def read_column(data, count):
@@ -209,11 +248,16 @@ def unzigzag(coded):
 
 def read_events(header, payload):
     """Tuples in the order of COLUMNS; ids of components as in memory, 65535 for none."""
-    columns = msgpack.unpackb(payload)
-    read = [read_column(columns[key], header["count"]) for key in COLUMNS]
+    if not 0 < header["count"] <= EVENT_COUNT_MAX:
+        raise Damage("a batch of no events, or of too many")
+    columns = unpack(payload)
+    try:
+        read = [read_column(columns[key], header["count"]) for key in COLUMNS]
+    except (KeyError, IndexError, TypeError, struct.error) as error:
+        raise Damage(f"a column is missing or cut off: {error!r}") from error
     if any(len(column) != header["count"] for column in read):
         raise Damage("a column has another length than its batch")
-    t, next_seq, request, last_detail = header["first_t"], header["first"], 0, 0
+    t, next_seq, request, last_detail, events = header["first_t"], header["first"], 0, 0, []
     for dt, ds, dr, value, dd, component, peer, *rest in zip(*read):
         t = (t + unzigzag(dt)) & MASK
         seq = (next_seq + unzigzag(ds)) & MASK
@@ -222,7 +266,12 @@ def read_events(header, payload):
         detail = 0
         if dd:
             detail = last_detail = last_detail + unzigzag(dd - 1)
-        yield t, seq, request, value, detail, (component - 1) & 0xFFFF, (peer - 1) & 0xFFFF, *rest
+        events.append((t, seq, request, value, detail, (component - 1) & 0xFFFF, (peer - 1) & 0xFFFF, *rest))
+    is_numbered = all(event[1] == header["first"] + i for i, event in enumerate(events))
+    is_timed = all(a[0] <= b[0] for a, b in zip(events, events[1:]))
+    if not is_numbered or not is_timed or events[0][0] != header["first_t"] or t != header["last_t"]:
+        raise Damage("its events are not those that its header promises")
+    return events
 
 
 KEYS = (
@@ -246,55 +295,115 @@ def add_to_hash(state, event):
     )
 
 
+class Reel:
+    """What a reel says, put together block by block."""
+
+    def __init__(self, data):
+        self.problems, self.gaps = [], []
+        self.schema = self.topology = self.summary = None
+        self.events = self.next_seq = self.last_t = self.keyframes = self.blocks = self.details = 0
+        # Hash over the events, and whether some before here are missing from it.
+        self.state, self.is_holed = (0x666C6F777265656C, 0x7265656C666C6F77), False
+        # `seq` after the events of a damaged block whose header was whole.
+        self.lost_to, self.last_type = None, None
+        self.data = data
+
+    def problem(self, offset, text):
+        self.problems.append({"offset": offset, "problem": text})
+
+    def damage(self, offset, text, header):
+        """A stretch that is no block, or a block whose content is none."""
+        self.problem(offset, text)
+        if header is None or header["type"] in (EVENTS, GAP):
+            self.is_holed = True
+        if header and header["type"] == EVENTS:
+            self.lost_to = max(self.lost_to or 0, header["first"] + header["count"])
+
+    def missing_up_to(self, seq):
+        if seq > self.next_seq:
+            self.gaps.append({"first_seq": self.next_seq, "events": seq - self.next_seq})
+            self.next_seq, self.is_holed = seq, True
+
+    def read(self):
+        """Goes through the blocks; gives the events, each once."""
+        for offset, header, payload in read_blocks(self.data, self.damage):
+            self.blocks += 1
+            self.last_type = header["type"]
+            try:
+                yield from self.block(offset, header, payload)
+            except Damage as damage:
+                self.damage(offset, str(damage), header)
+        if self.last_type != END:
+            self.problem(len(self.data), "the reel has no end")
+        self.missing_up_to(self.summary["next_seq"] if self.summary else self.lost_to or 0)
+        if self.summary and not self.gaps:
+            if (self.summary["events"], tuple(self.summary["final_hash"])) != (self.events, self.state):
+                self.problem(0, "the summary does not match the events")
+
+    def block(self, offset, header, payload):
+        kind = header["type"]
+        if kind == SCHEMA:
+            self.schema = unpack(payload)
+        elif kind == TOPOLOGY:
+            self.topology = self.topology or unpack(payload)
+        elif kind == SUMMARY:
+            self.summary = unpack(payload)
+        elif kind == GAP:
+            gap = unpack(payload)
+            if gap["first_seq"] is not None and gap["first_seq"] >= self.next_seq:
+                self.missing_up_to(gap["first_seq"])
+                self.next_seq, self.is_holed = gap["first_seq"] + (gap["events"] or 0), True
+            self.gaps.append(gap)
+        elif kind == DETAILS:
+            records = unpack(payload)
+            if len(records) != header["count"] or len(records) > DETAIL_COUNT_MAX:
+                raise Damage("detail records are not those that the header promises")
+            self.details += len(records)
+        elif kind == KEYFRAME:
+            self.keyframes += 1
+            frame = unpack(payload)
+            if self.is_holed and header["first"] >= self.next_seq:
+                # Its writer had seen what is missing here.
+                self.missing_up_to(header["first"])
+                self.state, self.is_holed = tuple(frame["run_hash"]), False
+            elif not self.is_holed and tuple(frame["run_hash"]) != self.state:
+                self.problem(offset, "the keyframe's run hash differs")
+        elif kind == EVENTS:
+            events = read_events(header, payload)
+            if header["first"] < self.next_seq:
+                self.problem(offset, "events are here twice")
+                return
+            if header["first_t"] < self.last_t:
+                raise Damage("time runs backwards")
+            self.missing_up_to(header["first"])
+            self.lost_to = None
+            for event in events:
+                self.state = add_to_hash(self.state, event)
+                self.events += 1
+                yield event
+            self.next_seq, self.last_t = header["first"] + header["count"], header["last_t"]
+
+
 def main(path, wants_events):
     with open(path, "rb") as file:
         data = file.read()
     if data[:8] != MAGIC or len(data) < 40:
         sys.exit(f"{path}: not a reel")
-    if struct.unpack_from("<H", data, 8)[0] != 1:
-        sys.exit(f"{path}: a newer format version")
-    problems = []
+    reel = Reel(data)
     if xxh3(data[:32]) != u64(data, 32):
-        problems.append({"offset": 0, "problem": "the file header's checksum does not match"})
-    state = (0x666C6F777265656C, 0x7265656C666C6F77)
-    events, next_seq, keyframes, blocks, gaps = 0, 0, 0, 0, []
-    schema = topology = summary = None
-    last_type = None
-    for offset, header, payload in read_blocks(data, problems):
-        blocks += 1
-        last_type = header["type"]
-        if last_type == SCHEMA:
-            schema = msgpack.unpackb(payload)
-        elif last_type == TOPOLOGY:
-            topology = msgpack.unpackb(payload)
-        elif last_type == GAP:
-            gaps.append(msgpack.unpackb(payload))
-        elif last_type == SUMMARY:
-            summary = msgpack.unpackb(payload, strict_map_key=False)
-        elif last_type == KEYFRAME:
-            keyframes += 1
-            frame = msgpack.unpackb(payload)
-            if not gaps and tuple(frame["run_hash"]) != state:
-                problems.append({"offset": offset, "problem": "the keyframe's run hash differs"})
-        elif last_type == EVENTS:
-            if header["first"] != next_seq:
-                gaps.append({"first_seq": next_seq, "events": header["first"] - next_seq})
-            for event in read_events(header, payload):
-                state = add_to_hash(state, event)
-                events += 1
-                next_seq = event[1] + 1
-                if wants_events:
-                    print(json.dumps(named(event, schema, topology)))
-    if last_type != END:
-        problems.append({"offset": len(data), "problem": "the reel has no end"})
-    final_hash = f"{state[0]:016x}{state[1]:016x}"
-    if summary and not gaps and (summary["events"], tuple(summary["final_hash"])) != (events, state):
-        problems.append({"offset": 0, "problem": "the summary does not match the events"})
+        reel.problem(0, "the file header's checksum does not match")
+    elif struct.unpack_from("<H", data, 8)[0] != 1:
+        sys.exit(f"{path}: a newer format version")
+    for event in reel.read():
+        if wants_events:
+            print(json.dumps(named(event, reel.schema, reel.topology)))
     if not wants_events:
-        answer = {"events": events, "blocks": blocks, "keyframes": keyframes, "final_hash": final_hash}
-        answer |= {"name": topology and topology["name"], "gaps": gaps, "problems": problems, "holds": not problems}
+        answer = {key: getattr(reel, key) for key in ("events", "blocks", "keyframes", "details", "gaps", "problems")}
+        answer["final_hash"] = "%016x%016x" % reel.state
+        answer["name"] = reel.topology and reel.topology["name"]
+        answer["holds"] = not reel.problems
         print(json.dumps(answer))
-    return 1 if problems else 0
+    return 1 if reel.problems else 0
 
 
 def named(event, schema, topology):

@@ -18,6 +18,7 @@ mod import;
 mod info;
 mod merge;
 mod moment;
+mod new_file;
 mod notes;
 mod recover;
 mod redact;

@@ -16,6 +16,7 @@ mod fold;
 pub mod format;
 mod index;
 mod keyframe;
+mod last_index;
 pub mod meta;
 mod reader;
 mod recover;

@@ -6,6 +6,7 @@ mod determinism;
 mod exact;
 mod other_readers;
 mod pictures;
+mod second_reader;
 
 use crate::environment::Environment;
 use crate::machine::{self, Need};

@@ -3,6 +3,7 @@
 //! Belongs here: filters and formats. Does not belong here: reading (recording), one line (event_line).
 
 use super::event_line;
+use super::info::tell_gaps;
 use super::moment::Moment;
 use super::{CliError, Console, Outcome, reel_file};
 use clap::ValueEnum;
@@ -38,6 +39,9 @@ pub(super) struct Args {
     /// One JSON object a line, or a table for people.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Wait for what is still being written, until the reel ends.
+    #[arg(long)]
+    follow: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -107,50 +111,95 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let failed = |error| reel_file::read_error(&args.reel, &error);
     let mut reader = reel_file::open(&args.reel)?;
     let filter = Filter::new(args, &reader)?;
-    let positions: Vec<usize> = match filter.request {
-        Some(request) => reader.blocks_with_request(request).map_err(failed)?,
-        None => (0..reader.event_blocks().len()).collect(),
-    };
     if console.json {
         console.text("{\"schema\":\"flowreel.cat/1\",\"events\":[")?;
     } else if args.format == Format::Table {
         console.line(format_args!("{}", event_line::HEAD))?;
     }
-    let mut batch = Vec::new();
-    let mut is_first = true;
-    for position in positions {
-        let is_outside = reader
-            .event_blocks()
-            .get(position)
-            .is_none_or(|block| block.last_t_ns < filter.from.0 || block.first_t_ns > filter.to.0);
-        if is_outside {
-            continue;
+    let mut writer = Lines {
+        args,
+        filter: &filter,
+        batch: Vec::new(),
+        is_first: true,
+    };
+    let mut done = 0;
+    loop {
+        writer.blocks_from(done, &mut reader, console)?;
+        done = reader.event_blocks().len();
+        if !args.follow || reader.is_complete() {
+            break;
         }
-        reader.read_events(position, &mut batch).map_err(failed)?;
-        for event in batch.iter().filter(|event| filter.fits(event)) {
-            let detail = reader.read_detail(event.detail).map_err(failed)?;
-            let topology = reader.topology();
-            if console.json || args.format == Format::Jsonl {
-                let text = event_line::json(event, topology, detail)?;
-                if !console.json {
-                    console.line(format_args!("{text}"))?;
-                    continue;
-                }
-                console.text(if is_first { "" } else { "," })?;
-                console.text(&text)?;
-                is_first = false;
-            } else {
-                let row = event_line::row(event, topology, detail.as_ref());
-                console.line(format_args!("{row}"))?;
-            }
+        console.flush()?;
+        while !reader.refresh().map_err(failed)? {
+            wait();
         }
     }
     if console.json {
         console.line(format_args!("]}}"))?;
     }
-    for gap in reader.gaps() {
-        let gap = super::info::GapAnswer::new(gap);
-        console.progress(format_args!("{}", gap.line()));
-    }
+    tell_gaps(reader.gaps(), console);
     Ok(Outcome::Done)
+}
+
+/// Writes chosen events block by block.
+struct Lines<'a> {
+    args: &'a Args,
+    filter: &'a Filter,
+    batch: Vec<StageEvent>,
+    is_first: bool,
+}
+
+impl Lines<'_> {
+    /// The blocks of events from this position on.
+    fn blocks_from(
+        &mut self,
+        done: usize,
+        reader: &mut ReelReader,
+        console: &mut Console<'_>,
+    ) -> Result<(), CliError> {
+        let failed = |error| reel_file::read_error(&self.args.reel, &error);
+        let filter = self.filter;
+        let positions: Vec<usize> = match filter.request {
+            Some(request) if done == 0 => reader.blocks_with_request(request).map_err(failed)?,
+            // What was appended is little, and going through every header again is not.
+            _ => (done..reader.event_blocks().len()).collect(),
+        };
+        for position in positions {
+            let is_outside = reader.event_blocks().get(position).is_none_or(|block| {
+                block.last_t_ns < filter.from.0 || block.first_t_ns > filter.to.0
+            });
+            if is_outside {
+                continue;
+            }
+            reader
+                .read_events(position, &mut self.batch)
+                .map_err(failed)?;
+            for event in self.batch.iter().filter(|event| filter.fits(event)) {
+                let detail = reader.read_detail(event.detail).map_err(failed)?;
+                let topology = reader.topology();
+                if console.json || self.args.format == Format::Jsonl {
+                    let text = event_line::json(event, topology, detail)?;
+                    if !console.json {
+                        console.line(format_args!("{text}"))?;
+                        continue;
+                    }
+                    console.text(if self.is_first { "" } else { "," })?;
+                    console.text(&text)?;
+                    self.is_first = false;
+                } else {
+                    let row = event_line::row(event, topology, detail.as_ref());
+                    console.line(format_args!("{row}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "to follow a file is to look again after a while; nothing computed depends on it"
+)]
+fn wait() {
+    std::thread::sleep(std::time::Duration::from_millis(50));
 }

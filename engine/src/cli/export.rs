@@ -51,7 +51,8 @@ struct ExportAnswer {
 
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let mut reader = reel_file::open(&args.reel)?;
-    let mut out = BufWriter::new(reel_file::create(&args.out, &[&args.reel])?);
+    let (file, new) = reel_file::create(&args.out, &[&args.reel])?;
+    let mut out = BufWriter::new(file);
     let exported = match args.format {
         Format::Parquet => write_parquet(&mut reader, &mut out),
         Format::Perfetto => write_perfetto(&mut reader, &mut out),
@@ -69,6 +70,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
             reel_file::write_error(&args.out, &WriteError::Io { source })
         }
     })?;
+    reel_file::keep(new, &args.out)?;
     let answer = ExportAnswer {
         schema: "flowreel.export/1",
         out: args.out.display().to_string(),

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: reading files, writing the reel, the answer. Does not belong here: the formats (import).
 
+use super::new_file::NewFile;
 use super::{CliError, Console, Outcome};
 use flowreel_engine::import::{
     Format, INPUT_BYTES_MAX, Import, ImportError, Input, Report, import,
@@ -84,8 +85,9 @@ pub(crate) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let imported = import(&inputs, format).map_err(|error| refused(&error))?;
     if let Some(out) = &args.out {
         write(out, &imported, &names).map_err(|error| {
-            CliError::environment(format!("the reel cannot be written: {error}"))
+            CliError::environment(error.to_string())
                 .at(out.display().to_string())
+                .hint("check that the folder exists, may be written to and has room")
         })?;
     }
     answer(args, &imported, console)?;
@@ -147,11 +149,8 @@ fn write(out: &Path, imported: &Import, names: &[String]) -> Result<(), WriteErr
         .map(|name| name.rsplit(['/', '\\']).next().unwrap_or(name))
         .collect();
     meta.notes.insert("files".to_owned(), file_names.join(", "));
-    let mut writer = ReelWriter::new(
-        BufWriter::new(file::create(out)?),
-        &meta,
-        &imported.topology,
-    )?;
+    let (file, new) = NewFile::create(out)?;
+    let mut writer = ReelWriter::new(BufWriter::new(file), &meta, &imported.topology)?;
     for (event, detail) in &imported.events {
         match detail {
             Some(detail) => {
@@ -162,7 +161,7 @@ fn write(out: &Path, imported: &Import, names: &[String]) -> Result<(), WriteErr
     }
     let (mut sink, _) = writer.finish(&FinishInfo::default())?;
     sink.flush()?;
-    Ok(())
+    Ok(new.keep()?)
 }
 
 fn answer(args: &Args, imported: &Import, console: &mut Console<'_>) -> Result<(), CliError> {

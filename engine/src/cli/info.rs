@@ -112,6 +112,13 @@ impl GapAnswer {
     }
 }
 
+/// What is missing from a reel as far as it was read, for standard error: no view is silent about it.
+pub(super) fn tell_gaps(gaps: &[Gap], console: &mut Console<'_>) {
+    for gap in gaps {
+        console.progress(format_args!("{}", GapAnswer::new(gap).line()));
+    }
+}
+
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let mut reader = reel_file::open(&args.reel)?;
     let notes = notes::read_or_say(&args.reel, console);

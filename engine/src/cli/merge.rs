@@ -111,10 +111,11 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         reel_file::open(reel)?;
     }
     let read: Vec<&Path> = args.reels.iter().map(PathBuf::as_path).collect();
-    let sink = reel_file::create(&args.out, &read)?;
+    let (sink, new) = reel_file::create(&args.out, &read)?;
     let open = |part: usize| ReelReader::open(read.get(part).copied().unwrap_or(Path::new("")));
     let (_, merged) = merge(read.len(), open, sink)
         .map_err(|error: EditError| reel_file::edit_error(&args.reels, &args.out, &error))?;
+    reel_file::keep(new, &args.out)?;
     let mut notes = Vec::new();
     for (reel, part) in read.iter().zip(&merged.parts) {
         let own = notes::read_or_say(reel, console);

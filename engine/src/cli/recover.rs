@@ -3,6 +3,7 @@
 //! Belongs here: files and the account of what was lost. Does not belong here: which blocks are kept (recording).
 
 use super::info::GapAnswer;
+use super::new_file::NewFile;
 use super::slice::say_annotations;
 use super::{CliError, Console, Outcome, notes, reel_file};
 use flowreel_engine::recording::{RecoverError, WriteError, file, recover};
@@ -46,11 +47,12 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                 .hint("name another file"),
         );
     }
-    let sink = file::create(&args.out).map_err(failed)?;
+    let (sink, new) = NewFile::create(&args.out).map_err(failed)?;
     let (_, recovered) = recover(&reader, sink).map_err(|error| match error {
         RecoverError::Read { source } => reel_file::read_error(&args.damaged, &source),
         RecoverError::Write { source } => reel_file::write_error(&args.out, &source),
     })?;
+    reel_file::keep(new, &args.out)?;
     let notes = notes::read_or_say(&args.damaged, console);
     let annotations = notes::go_along(&args.out, notes)?;
     let answer = RecoverAnswer {

@@ -52,10 +52,11 @@ struct RedactedAnswer {
 
 pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, CliError> {
     let reader = reel_file::open(&args.reel)?;
-    let sink = reel_file::create(&args.out, &[&args.reel])?;
+    let (sink, new) = reel_file::create(&args.out, &[&args.reel])?;
     let read = [args.reel.clone()];
     let (_, summary, redacted) = redact(reader, &args.fields, sink)
         .map_err(|error| reel_file::edit_error(&read, &args.out, &error))?;
+    reel_file::keep(new, &args.out)?;
     // Free text may say what the fields must not, so it stays behind whatever was asked for.
     let left_out = notes::read(&args.reel).map_or(1, |notes| notes.len());
     notes::go_along(&args.out, Vec::new())?;

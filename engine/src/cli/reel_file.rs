@@ -2,6 +2,7 @@
 //!
 //! Belongs here: what all verbs over a reel share. Does not belong here: the format (recording).
 
+use super::new_file::NewFile;
 use super::{CliError, Outcome};
 use flowreel_engine::editing::EditError;
 use flowreel_engine::recording::{DecodeError, ReelError, ReelReader, WriteError, file};
@@ -30,6 +31,7 @@ pub(super) fn read_error(path: &Path, error: &ReelError) -> CliError {
         ReelError::Io { .. } => CliError::environment(error.to_string())
             .at(place)
             .hint("check the file's permissions and the disk"),
+        ReelError::Changed { .. } => CliError::environment(error.to_string()).at(place),
         ReelError::Decode {
             error: DecodeError::Version { .. },
             ..
@@ -60,9 +62,15 @@ pub(super) fn write_error(path: &Path, error: &WriteError) -> CliError {
 }
 
 /// Creates a reel that none of the reels read is.
-pub(super) fn create(out: &Path, read: &[&Path]) -> Result<File, CliError> {
+pub(super) fn create(out: &Path, read: &[&Path]) -> Result<(File, NewFile), CliError> {
     refuse_to_replace(out, read)?;
-    file::create(out).map_err(|source| write_error(out, &WriteError::Io { source }))
+    NewFile::create(out).map_err(|source| write_error(out, &WriteError::Io { source }))
+}
+
+/// Gives a file that is whole its name.
+pub(super) fn keep(new: NewFile, out: &Path) -> Result<(), CliError> {
+    new.keep()
+        .map_err(|source| write_error(out, &WriteError::Io { source }))
 }
 
 /// Refuses a new reel in the place of one that is read.

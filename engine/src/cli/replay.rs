@@ -3,6 +3,7 @@
 //! Belongs here: pacing, direction, stepping by key. Does not belong here: moving through a reel
 //! (the library's replay), the animated graph (`flowreel view`).
 
+use super::info::{GapAnswer, tell_gaps};
 use super::moment::Moment;
 use super::notes::{self, Note};
 use super::{CliError, Console, Outcome, event_line, reel_file};
@@ -72,6 +73,7 @@ struct ReplayAnswer {
     /// State hash where the playhead came to rest.
     hash: String,
     position: u64,
+    gaps: Vec<GapAnswer>,
     /// Notes of people in the stretch that was played.
     annotations: Vec<Note>,
 }
@@ -139,8 +141,15 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         reverse: args.reverse,
         hash: playhead.state().state_hash().to_string(),
         position: playhead.position(),
+        gaps: playhead
+            .reader()
+            .gaps()
+            .iter()
+            .map(GapAnswer::new)
+            .collect(),
         annotations: player.notes,
     };
+    tell_gaps(playhead.reader().gaps(), console);
     if console.json {
         console.answer(&answer)?;
     } else {

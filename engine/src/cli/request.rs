@@ -3,6 +3,7 @@
 //! Belongs here: visits put together from events, waiting and service apart. Does not belong here:
 //! finding the events (recording), lists of requests (requests).
 
+use super::info::tell_gaps;
 use super::{CliError, Console, Outcome, reel_file};
 use flowreel_engine::model::event::{EventKind, Outcome as Ended, StageEvent};
 use flowreel_engine::model::id::{ComponentId, DetailId, PartId, RequestId};
@@ -81,6 +82,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
             .hint("`flowreel requests` lists those there are"));
     };
     let answer = answer(&mut reader, first, &events).map_err(failed)?;
+    tell_gaps(reader.gaps(), console);
     if console.json {
         console.answer(&answer)?;
     } else {

@@ -3,6 +3,7 @@
 //! Belongs here: order and rows of the list. Does not belong here: journeys (request), what is known of
 //! a request (requests_seen), the language of `--where` (condition).
 
+use super::info::tell_gaps;
 use super::requests_seen::{self, Seen};
 use super::{CliError, Console, Outcome, reel_file};
 use flowreel_engine::condition::Condition;
@@ -139,6 +140,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     let mut reader = reel_file::open(&args.reel)?;
     let seen = requests_seen::read(&mut reader)
         .map_err(|error| reel_file::read_error(&args.reel, &error))?;
+    tell_gaps(reader.gaps(), console);
     let topology = reader.topology();
     let mut chosen: Vec<(RequestId, Seen)> = seen
         .into_iter()

@@ -4,20 +4,21 @@
 //! the format (recording).
 
 use super::CliError;
+use super::new_file::NewFile;
 use flowreel_engine::analysis::Answer;
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::recording::{
     EmbeddedScenario, FinishInfo, ReelMeta, ReelWriter, RunId, RunSource, WriteError, file,
 };
 use flowreel_engine::scenario::Scenario;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Writes events to a file that gets its name when it is whole; until then it ends in `.part`.
 pub(super) struct Recorder {
     writer: Option<ReelWriter<File>>,
     failure: Option<WriteError>,
-    part: PathBuf,
+    new: NewFile,
     out: PathBuf,
 }
 
@@ -52,10 +53,7 @@ impl Recorder {
             seed,
             settings: settings.to_vec(),
         });
-        let mut name = out.as_os_str().to_owned();
-        name.push(".part");
-        let part = PathBuf::from(name);
-        let file = file::create(&part).map_err(|error| {
+        let (file, new) = NewFile::create(out).map_err(|error| {
             CliError::environment(format!("cannot create the reel: {error}"))
                 .at(&place)
                 .hint("choose a folder that exists and may be written to")
@@ -63,7 +61,7 @@ impl Recorder {
         let mut recorder = Self {
             writer: None,
             failure: None,
-            part,
+            new,
             out: out.to_owned(),
         };
         let writer = ReelWriter::new(file, &meta, &scenario.topology);
@@ -95,7 +93,7 @@ impl Recorder {
         if let Some(writer) = self.writer.take() {
             writer.finish(&info).map_err(|error| self.explain(&error))?;
         }
-        fs::rename(&self.part, &self.out).map_err(|error| {
+        self.new.keep().map_err(|error| {
             CliError::environment(format!("cannot name the reel: {error}"))
                 .at(self.out.display().to_string())
         })
@@ -105,14 +103,5 @@ impl Recorder {
         CliError::environment(error.to_string())
             .at(self.out.display().to_string())
             .hint("make room on the disk, or record a shorter run")
-    }
-}
-
-/// What never became whole leaves nothing behind.
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        if self.part.exists() {
-            drop(fs::remove_file(&self.part));
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! Belongs here: what was asked for, and the account of it. Does not belong here: cutting (editing).
 
 use super::moment::Moment;
+use super::new_file::NewFile;
 use super::notes::{self, Note};
 use super::requests::condition;
 use super::requests_seen;
@@ -11,7 +12,7 @@ use flowreel_engine::editing::{Choice, EditError, Stretch, choose, slice};
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::time::{TimeNs, seconds_from_ns};
 use flowreel_engine::model::topology::Topology;
-use flowreel_engine::recording::{Summary, file};
+use flowreel_engine::recording::Summary;
 use flowreel_engine::scenario::nearest_hint;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -124,13 +125,21 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
     }
     reel_file::refuse_to_replace(&args.out, &[&args.reel])?;
     // Only made where something fits, so that nothing is left behind where nothing does.
-    let create = || file::create(&args.out);
+    let mut new = None;
+    let create = || {
+        let (file, pending) = NewFile::create(&args.out)?;
+        new = Some(pending);
+        Ok(file)
+    };
     let cut = if choice.is_everything() {
         slice(reader, stretch, create)
     } else {
         choose(reader, &choice, stretch, create)
     };
     let (_, summary) = cut.map_err(failed)?;
+    if let Some(new) = new {
+        reel_file::keep(new, &args.out)?;
+    }
     let mut notes = notes::read_or_say(&args.reel, console);
     notes.retain(|note| goes_along(note, stretch, &choice, &args.components));
     let annotations = notes::go_along(&args.out, notes)?;

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: names of files, the account of them. Does not belong here: cutting (editing).
 
+use super::new_file::NewFile;
 use super::notes::{self, Note};
 use super::slice::{PieceAnswer, say_annotations};
 use super::{CliError, Console, Outcome, reel_file};
@@ -92,6 +93,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         args.out.join(format!("{stem}-{safe}.reel"))
     };
     let read = [args.reel.clone()];
+    let mut new = Vec::new();
     let pieces = split(reader, by, |name| {
         let path = path_of(name);
         if file::is_same_file(&args.reel, &path)? {
@@ -99,9 +101,14 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
                 "it would replace the reel that is read",
             ));
         }
-        file::create(&path)
+        let (file, pending) = NewFile::create(&path)?;
+        new.push((path, pending));
+        Ok(file)
     })
     .map_err(|error: EditError| reel_file::edit_error(&read, &args.out, &error))?;
+    for (path, pending) in new {
+        reel_file::keep(pending, &path)?;
+    }
     let notes = notes::read_or_say(&args.reel, console);
     let mut annotations = 0;
     for (name, _) in &pieces {

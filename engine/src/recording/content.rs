@@ -15,7 +15,7 @@ use super::batch::component_bit;
 use super::block::{Block, decode_value};
 use super::error::DecodeError;
 use super::filter;
-use super::format::RECORD_BYTES_MAX;
+use super::format::{BlockType, DETAILS_COUNT_MAX, RECORD_BYTES_MAX};
 use super::index::BlockRef;
 use super::meta::Detail;
 use crate::model::event::StageEvent;
@@ -25,6 +25,13 @@ const ID_END: u64 = 1 << 32;
 
 /// The records of a details block, each within its limit, with ids that events can name.
 pub(super) fn decode_details(raw: &[u8], first: u64) -> Result<Vec<Detail>, DecodeError> {
+    let count = rmp::decode::read_array_len(&mut &*raw).unwrap_or(0);
+    if count > DETAILS_COUNT_MAX {
+        return Err(DecodeError::Payload {
+            what: "details",
+            reason: format!("{count} records are over the limit of {DETAILS_COUNT_MAX}"),
+        });
+    }
     let records: Vec<Detail> = decode_value("details", raw)?;
     let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
     if first == 0 || first.saturating_add(count) > ID_END {
@@ -49,6 +56,11 @@ pub(super) fn decode_details(raw: &[u8], first: u64) -> Result<Vec<Detail>, Deco
     }
 }
 
+/// True where events may be missing once a block of this type is damaged: a gap block tells of those that are.
+pub(super) const fn hides_events(block_type: Option<BlockType>) -> bool {
+    matches!(block_type, Some(BlockType::Events | BlockType::Gap))
+}
+
 /// True where the events are those the block's header promises, in order.
 pub(super) fn is_in_order(block: &BlockRef, events: &[StageEvent]) -> bool {
     let edges = events.first().zip(events.last());
@@ -59,6 +71,7 @@ pub(super) fn is_in_order(block: &BlockRef, events: &[StageEvent]) -> bool {
     });
     is_framed
         && u32::try_from(events.len()) == Ok(block.count)
+        && block.first.checked_add(u64::from(block.count)).is_some()
         && events
             .iter()
             .zip(events.iter().skip(1))

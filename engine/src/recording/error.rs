@@ -115,6 +115,14 @@ pub enum ReelError {
         #[source]
         error: DecodeError,
     },
+    /// The file is not the one that was opened any more.
+    #[error("the file changed while it was read: {what}; open it again")]
+    Changed {
+        /// How.
+        what: &'static str,
+        /// Where it differs.
+        offset: u64,
+    },
     /// A block without which nothing can be shown is missing.
     #[error("the {what} block is missing or damaged")]
     Missing {
@@ -130,7 +138,9 @@ impl ReelError {
     #[must_use]
     pub const fn offset(&self) -> Option<u64> {
         match self {
-            Self::Decode { offset, .. } | Self::Missing { offset, .. } => Some(*offset),
+            Self::Decode { offset, .. }
+            | Self::Missing { offset, .. }
+            | Self::Changed { offset, .. } => Some(*offset),
             Self::Io { .. } | Self::NotAFile { .. } | Self::Empty => None,
         }
     }

@@ -5,12 +5,13 @@
 use super::error::ReelError;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// An open reel file, read by position; several readers may share a growing one.
 #[derive(Debug)]
 pub struct ReelFile {
     file: File,
+    path: PathBuf,
 }
 
 impl ReelFile {
@@ -31,6 +32,7 @@ impl ReelFile {
         }
         Ok(Self {
             file: File::open(path)?,
+            path: path.to_owned(),
         })
     }
 
@@ -40,6 +42,18 @@ impl ReelFile {
     /// Where the system refuses.
     pub fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    /// True where another file, or none, has its name by now.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn is_replaced(&self) -> io::Result<bool> {
+        match std::fs::metadata(&self.path) {
+            Ok(named) => Ok(!is_same(&named, &self.file.metadata()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads at `offset` until `buffer` is full or the file ends; gives the number of bytes read.
@@ -64,6 +78,18 @@ impl ReelFile {
 #[cfg(unix)]
 fn read_once(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(unix)]
+fn is_same(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// An open file keeps its name there.
+#[cfg(windows)]
+fn is_same(_a: &std::fs::Metadata, _b: &std::fs::Metadata) -> bool {
+    true
 }
 
 #[cfg(windows)]

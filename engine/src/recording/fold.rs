@@ -58,6 +58,11 @@ impl Fold {
         self.next_seq = self.next_seq.max(next_seq);
     }
 
+    /// True where events before here are missing, as far as is known.
+    pub(super) const fn is_holed(&self) -> bool {
+        self.is_holed
+    }
+
     pub(super) fn apply(&mut self, events: &[StageEvent]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;

@@ -37,6 +37,16 @@ pub const TRAILER_MARK: [u8; 4] = *b"\xf1end";
 
 /// Most bytes of a payload, stored or raw.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+/// Most bytes of a whole block.
+pub const BLOCK_BYTES_MAX: u32 = BLOCK_BYTES_MIN + 2048 + (16 << 20);
+/// Fewest bytes of a whole block.
+pub const BLOCK_BYTES_MIN: u32 = 96 + 8;
+/// Most bytes of a details payload: decoded, small records take many times their bytes.
+pub const DETAILS_BYTES_MAX: usize = 2 << 20;
+/// Most records of a details block.
+pub const DETAILS_COUNT_MAX: u32 = 1 << 16;
+/// Most bytes of an index payload.
+pub const INDEX_BYTES_MAX: usize = 4 << 20;
 /// Most bytes of one record (detail, annotation, note).
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of a MessagePack value.
@@ -296,13 +306,18 @@ impl BlockHeader {
             payload_sum: u64::from_le_bytes(take(header, 80)?),
             filter_bytes,
         };
+        let limit = match this.block_type() {
+            Some(BlockType::Details) => DETAILS_BYTES_MAX,
+            Some(BlockType::Index) => INDEX_BYTES_MAX,
+            _ => PAYLOAD_BYTES_MAX,
+        };
         for length in [this.stored_bytes, this.raw_bytes] {
             let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-            if bytes > PAYLOAD_BYTES_MAX {
+            if bytes > limit {
                 return Err(DecodeError::TooLong {
                     what: "block",
                     bytes,
-                    limit: PAYLOAD_BYTES_MAX,
+                    limit,
                 });
             }
         }
@@ -367,6 +382,12 @@ fn take<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], DecodeError>
         .copied()
         .ok_or_else(|| cut_off("header", at.saturating_add(N), bytes))
 }
+
+const _: () = assert!(
+    BLOCK_BYTES_MIN as usize == BLOCK_HEADER_BYTES + TRAILER_BYTES
+        && BLOCK_BYTES_MAX as usize
+            == BLOCK_BYTES_MIN as usize + FILTER_BYTES_MAX + PAYLOAD_BYTES_MAX
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Reading a reel by position: what is in it, the events of a block, one request's blocks, gaps.
 //!
-//! Belongs here: a whole or torn reel at rest. Does not belong here: bytes that arrive in order
-//! (stream), folding events into states (replay).
+//! Belongs here: a whole or torn reel at rest; its gaps and its growing end have a file each. Does not
+//! belong here: bytes that arrive in order (stream), folding events into states (replay).
 
 #![cfg_attr(
     not(test),
@@ -12,6 +12,9 @@
     )
 )]
 
+mod gaps;
+mod refresh;
+
 use super::batch::BatchDecoder;
 use super::block::Block;
 use super::content::{decode_details, is_in_order};
@@ -21,10 +24,10 @@ use super::filter;
 use super::format::{
     BLOCK_HEADER_BYTES, BlockHeader, BlockType, FILE_HEADER_BYTES, FileHeader, SYNC,
 };
-use super::index::{BlockRef, EndForm};
+use super::index::BlockRef;
 use super::keyframe;
-use super::meta::{Detail, Gap, GapReason, ReelMeta, Summary};
-use super::scan::{self, Hole, Source};
+use super::meta::{Detail, Gap, ReelMeta, Summary};
+use super::scan::{self, Found, Hole, Source};
 use crate::model::event::StageEvent;
 use crate::model::id::{DetailId, RequestId};
 use crate::model::state::SystemState;
@@ -47,7 +50,10 @@ pub struct ReelReader {
     keyframes: Vec<BlockRef>,
     summary: Option<Summary>,
     is_complete: bool,
+    holes: Vec<Hole>,
     gaps: Vec<Gap>,
+    /// Positions of damaged blocks of events, in the order they were met.
+    damaged: Vec<usize>,
     decoder: BatchDecoder,
     bytes: Vec<u8>,
     detail_cache: Option<(u64, Vec<Detail>)>,
@@ -71,6 +77,14 @@ impl ReelReader {
     }
 
     fn from_source(source: Source) -> Result<Self, ReelError> {
+        Self::found_by(source, scan::find_blocks)
+    }
+
+    /// As opened with the blocks that `find` finds.
+    pub(super) fn found_by(
+        source: Source,
+        find: impl FnOnce(&Source, &mut BatchDecoder, u64) -> Result<Found, ReelError>,
+    ) -> Result<Self, ReelError> {
         let length = source.length()?;
         if length == 0 {
             return Err(ReelError::Empty);
@@ -92,7 +106,7 @@ impl ReelReader {
             Err(error) => return Err(ReelError::at(0, error)),
         }
         let mut decoder = BatchDecoder::new()?;
-        let found = scan::find_blocks(&source, &mut decoder)?;
+        let found = find(&source, &mut decoder, length)?;
         let meta = first_value(&source, &mut decoder, &found.blocks, BlockType::Run, "run")?;
         let topology = first_value(
             &source,
@@ -101,20 +115,6 @@ impl ReelReader {
             BlockType::Topology,
             "topology",
         )?;
-        let of_type = |wanted: BlockType| -> Vec<BlockRef> {
-            let is_wanted = |block: &&BlockRef| block.block_type() == Some(wanted);
-            found.blocks.iter().filter(is_wanted).copied().collect()
-        };
-        let mut events = of_type(BlockType::Events);
-        // A block that begins before the last one's end repeats events or runs back in time: the first to say so counts.
-        let (mut next_seq, mut last_t_ns) = (0, 0);
-        events.retain(|block| {
-            let is_next = block.first >= next_seq && block.first_t_ns >= last_t_ns;
-            if is_next {
-                (next_seq, last_t_ns) = (block.next_seq(), block.last_t_ns);
-            }
-            is_next
-        });
         let mut this = Self {
             source,
             version,
@@ -122,87 +122,77 @@ impl ReelReader {
             meta,
             topology,
             length,
-            events,
-            details: of_type(BlockType::Details),
-            keyframes: of_type(BlockType::Keyframe),
-            blocks: found.blocks,
+            events: Vec::new(),
+            details: Vec::new(),
+            keyframes: Vec::new(),
+            blocks: Vec::new(),
             summary: found.summary,
             is_complete: found.is_complete,
+            holes: found.holes,
             gaps: Vec::new(),
+            damaged: Vec::new(),
             decoder,
             bytes,
             detail_cache: None,
         };
-        this.find_gaps(&found.holes)?;
+        this.take_in(found.blocks)?;
+        this.find_gaps()?;
         Ok(this)
     }
 
-    /// Gaps that are told, gaps that the order of events shows, and the torn tail.
-    fn find_gaps(&mut self, holes: &[Hole]) -> Result<(), ReelError> {
-        for block in self.blocks.clone() {
-            if block.block_type() == Some(BlockType::Gap)
-                && let Ok(gap) =
-                    scan::read_value::<Gap>(&self.source, &mut self.decoder, &block, "gap")
-            {
-                self.gaps.push(gap);
+    /// The next blocks of the file, each in the lists where it belongs.
+    fn take_in(&mut self, blocks: Vec<BlockRef>) -> Result<(), ReelError> {
+        let mut sound = None;
+        let mut events = Vec::new();
+        for block in &blocks {
+            match block.block_type() {
+                Some(BlockType::Events) => {
+                    // A block that begins before the last one's end repeats events or runs back in time: the
+                    // first to say so counts, where it has them.
+                    let is_next = |last: &BlockRef| {
+                        block.first >= last.next_seq() && block.first_t_ns >= last.last_t_ns
+                    };
+                    while let Some(last) = self.events.last().copied()
+                        && !is_next(&last)
+                        && sound != Some(last.offset)
+                    {
+                        if self.is_sound(&last, &mut events)? {
+                            sound = Some(last.offset);
+                        } else {
+                            self.events.pop();
+                        }
+                    }
+                    if self.events.last().is_none_or(is_next) {
+                        self.events.push(*block);
+                    }
+                }
+                Some(BlockType::Details) => self.details.push(*block),
+                Some(BlockType::Keyframe) => self.keyframes.push(*block),
+                _ => {}
             }
         }
-        let mut next_seq = 0;
-        let mut last_t_ns = 0;
-        let mut last_end = u64::try_from(FILE_HEADER_BYTES).unwrap_or(u64::MAX);
-        for block in self.events.clone() {
-            let is_told = self.gaps.iter().any(|gap| gap.first_seq == Some(next_seq));
-            if block.first > next_seq && !is_told {
-                let hole = holes
-                    .iter()
-                    .find(|hole| hole.offset >= last_end && hole.offset < block.offset);
-                self.gaps.push(Gap {
-                    from_t_ns: TimeNs(last_t_ns),
-                    to_t_ns: TimeNs(block.first_t_ns),
-                    first_seq: Some(next_seq),
-                    events: Some(block.first.saturating_sub(next_seq)),
-                    reason: hole.map_or(GapReason::Missing, |_| GapReason::Damaged),
-                    offset: Some(hole.map_or(last_end, |hole| hole.offset)),
-                });
-            }
-            (next_seq, last_t_ns, last_end) = (block.next_seq(), block.last_t_ns, block.end());
+        if self.blocks.is_empty() {
+            self.blocks = blocks;
+        } else {
+            self.blocks.extend(blocks);
         }
-        let end = self.last_value::<EndForm>(BlockType::End, "end");
-        let total = self.last_value::<Summary>(BlockType::Summary, "summary");
-        for hole in holes.iter().filter(|hole| hole.offset >= last_end) {
-            let is_summary = end.is_some_and(|end| end.summary == hole.offset);
-            if is_summary
-                || total
-                    .as_ref()
-                    .is_some_and(|total| total.next_seq <= next_seq)
-            {
-                continue;
-            }
-            let header = scan::read_header(&self.source, hole.offset, &mut self.bytes)?.ok();
-            let lost = header.filter(|header| header.block_type() == Some(BlockType::Events));
-            let told = total
-                .as_ref()
-                .map(|total| (total.next_seq, total.last_t_ns.map_or(last_t_ns, |t| t.0)))
-                .or(lost.map(|header| {
-                    let count = u64::from(header.count);
-                    (header.first.saturating_add(count), header.last_t_ns)
-                }));
-            self.gaps.push(Gap {
-                from_t_ns: TimeNs(last_t_ns),
-                to_t_ns: TimeNs(told.map_or(last_t_ns, |(_, t_ns)| t_ns)),
-                first_seq: Some(next_seq),
-                events: told.map(|(end, _)| end.saturating_sub(next_seq)),
-                reason: if hole.is_tail {
-                    GapReason::TornTail
-                } else {
-                    GapReason::Damaged
-                },
-                offset: Some(hole.offset),
-            });
-            break;
-        }
-        self.gaps.sort_by_key(|gap| gap.from_t_ns);
         Ok(())
+    }
+
+    /// True where the block holds the events that its header promises.
+    fn is_sound(
+        &mut self,
+        block: &BlockRef,
+        events: &mut Vec<StageEvent>,
+    ) -> Result<bool, ReelError> {
+        events.clear();
+        self.read_block(block)?;
+        let decoded = Block::decode(&self.bytes).and_then(|whole| {
+            self.decoder.decode_block(&whole, events)?;
+            Ok(BlockRef::new(block.offset, &whole.header))
+        });
+        // An index may say something else than the block itself.
+        Ok(decoded.is_ok_and(|own| own == *block) && is_in_order(block, events))
     }
 
     /// What the last block of this type says, where it is whole.
@@ -240,7 +230,7 @@ impl ReelReader {
         &self.topology
     }
 
-    /// Length in bytes when it was opened.
+    /// Length in bytes when it was opened or refreshed.
     #[must_use]
     pub const fn length_bytes(&self) -> u64 {
         self.length
@@ -309,16 +299,10 @@ impl ReelReader {
         let Some(block) = self.events.get(position).copied() else {
             return Ok(true);
         };
-        self.read_block(&block)?;
-        let decoded = Block::decode(&self.bytes).and_then(|whole| {
-            self.decoder.decode_block(&whole, events)?;
-            Ok(BlockRef::new(block.offset, &whole.header))
-        });
-        // An index may say something else than the block itself.
-        let is_sound = decoded.is_ok_and(|own| own == block) && is_in_order(&block, events);
+        let is_sound = self.is_sound(&block, events)?;
         if !is_sound {
             events.clear();
-            self.note_damage(position, &block);
+            self.note_damage(position);
         }
         Ok(is_sound)
     }
@@ -326,26 +310,6 @@ impl ReelReader {
     fn read_block(&mut self, block: &BlockRef) -> Result<(), ReelError> {
         let length = usize::try_from(block.bytes).unwrap_or(usize::MAX);
         Ok(self.source.read(block.offset, length, &mut self.bytes)?)
-    }
-
-    fn note_damage(&mut self, position: usize, block: &BlockRef) {
-        if self.gaps.iter().any(|gap| gap.offset == Some(block.offset)) {
-            return;
-        }
-        let before = position.checked_sub(1).and_then(|at| self.events.get(at));
-        let after = self.events.get(position.saturating_add(1));
-        let gap = Gap {
-            from_t_ns: TimeNs(before.map_or(0, |block| block.last_t_ns)),
-            to_t_ns: TimeNs(after.map_or(block.last_t_ns, |block| block.first_t_ns)),
-            first_seq: Some(block.first),
-            events: Some(u64::from(block.count)),
-            reason: GapReason::Damaged,
-            offset: Some(block.offset),
-        };
-        let at = self
-            .gaps
-            .partition_point(|held| held.from_t_ns <= gap.from_t_ns);
-        self.gaps.insert(at, gap);
     }
 
     /// Reads every block and notes what is damaged as gaps.
@@ -359,7 +323,7 @@ impl ReelReader {
             };
             self.read_block(&block)?;
             if Block::check(&self.bytes).is_err() {
-                self.note_damage(position, &block);
+                self.note_damage(position);
             }
         }
         Ok(())

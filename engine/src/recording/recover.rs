@@ -4,7 +4,7 @@
 
 use super::batch::{BatchDecoder, BatchEncoder};
 use super::block::{Block, decode_value};
-use super::content::{decode_details, is_described, is_in_order};
+use super::content::{decode_details, hides_events, is_described, is_in_order};
 use super::error::{ReelError, WriteError};
 use super::fold::{Fold, KeyframeCheck};
 use super::format::{BlockHeader, BlockType};
@@ -79,7 +79,9 @@ pub fn recover<W: Write>(reader: &ReelReader, sink: W) -> Result<(W, Recovered),
             gaps: Vec::new(),
         },
     };
-    walk::<RecoverError>(reader.source(), |step| saving.step(step))?;
+    walk::<RecoverError>(reader.source(), reader.length_bytes(), |step| {
+        saving.step(step)
+    })?;
     saving.tail()?;
     saving.result.summary = Summary {
         details: u32::try_from(saving.details).unwrap_or(u32::MAX),
@@ -188,7 +190,7 @@ impl<W: Write> Saving<'_, W> {
                 (end, TimeNs(header.last_t_ns))
             });
         // Of anything else nothing is missing in the events.
-        if header.is_none() || events.is_some() {
+        if header.is_none_or(|header| hides_events(header.block_type())) {
             let seen = self.damage.get_or_insert(DamageSeen {
                 offset,
                 reason,
@@ -241,7 +243,12 @@ impl<W: Write> Saving<'_, W> {
                 if state.event_count() < self.fold.next_seq() {
                     return Ok(false);
                 }
-                if state.event_count() > self.fold.next_seq() {
+                let is_ahead = state.event_count() > self.fold.next_seq();
+                if is_ahead && !self.fold.is_holed() && self.damage.is_none() {
+                    // Nothing is missing before it, so it belongs elsewhere.
+                    return Ok(false);
+                }
+                if is_ahead {
                     let now = state.now();
                     self.gap(state.event_count(), now)?;
                     self.damage = None;
@@ -272,9 +279,14 @@ impl<W: Write> Saving<'_, W> {
                 let Ok(gap) = raw.and_then(|raw| decode_value::<Gap>("gap", raw)) else {
                     return Ok(false);
                 };
-                if gap.first_seq == Some(self.fold.next_seq()) {
-                    let events = gap.events.unwrap_or(0);
-                    self.fold.hole(self.fold.next_seq().saturating_add(events));
+                let next_seq = self.fold.next_seq();
+                if let Some(first) = gap.first_seq.filter(|&first| first >= next_seq) {
+                    if first > next_seq {
+                        self.gap(first, gap.from_t_ns)?;
+                    }
+                    self.damage = None;
+                    self.fold
+                        .hole(first.saturating_add(gap.events.unwrap_or(0)));
                 }
                 self.result.gaps.push(gap);
                 true
@@ -338,6 +350,9 @@ impl<W: Write> Saving<'_, W> {
         let Some(seen) = self.damage.take() else {
             return Ok(());
         };
+        if self.declared_end.is_some_and(|(end, _)| end <= next_seq) {
+            return Ok(());
+        }
         let now = self.fold.state().now();
         let gap = Gap {
             from_t_ns: now,

@@ -20,16 +20,23 @@ use super::format::{
     BLOCK_HEADER_BYTES, BlockHeader, BlockType, FILE_HEADER_BYTES, FILTER_BYTES_MAX,
     PAYLOAD_BYTES_MAX, SYNC, TRAILER_BYTES, decode_trailer,
 };
-use super::index::{BlockRef, EndForm, IndexForm};
+use super::index::{BlockRef, EndForm};
+use super::last_index;
 use super::meta::Summary;
 use serde::de::DeserializeOwned;
 use std::io;
+
+/// Where the first block begins.
+pub(super) const BLOCKS_BEGIN: u64 = FILE_HEADER_BYTES as u64;
 
 /// Where a reel's bytes are.
 #[derive(Debug)]
 pub(super) enum Source {
     File(ReelFile),
     Memory(Vec<u8>),
+    /// Memory that counts how often it is read.
+    #[cfg(test)]
+    Counted(Vec<u8>, std::sync::atomic::AtomicUsize),
 }
 
 impl Source {
@@ -37,6 +44,8 @@ impl Source {
         match self {
             Self::File(file) => file.length(),
             Self::Memory(bytes) => Ok(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            #[cfg(test)]
+            Self::Counted(bytes, _) => Ok(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
         }
     }
 
@@ -48,17 +57,24 @@ impl Source {
                 let read = file.read_at(offset, buffer)?;
                 buffer.truncate(read);
             }
-            Self::Memory(bytes) => {
-                let start = usize::try_from(offset)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                let end = start.saturating_add(length).min(bytes.len());
-                buffer.clear();
-                buffer.extend_from_slice(bytes.get(start..end).unwrap_or_default());
+            Self::Memory(bytes) => read_memory(bytes, offset, length, buffer),
+            #[cfg(test)]
+            Self::Counted(bytes, reads) => {
+                reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                read_memory(bytes, offset, length, buffer);
             }
         }
         Ok(())
     }
+}
+
+fn read_memory(bytes: &[u8], offset: u64, length: usize, buffer: &mut Vec<u8>) {
+    let start = usize::try_from(offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let end = start.saturating_add(length).min(bytes.len());
+    buffer.clear();
+    buffer.extend_from_slice(bytes.get(start..end).unwrap_or_default());
 }
 
 /// A stretch of bytes that is no block.
@@ -79,12 +95,18 @@ pub(super) struct Found {
 }
 
 /// Finds every block; reads payloads only of end, summary and index.
-pub(super) fn find_blocks(source: &Source, decoder: &mut BatchDecoder) -> Result<Found, ReelError> {
-    let length = source.length()?;
+pub(super) fn find_blocks(
+    source: &Source,
+    decoder: &mut BatchDecoder,
+    length: u64,
+) -> Result<Found, ReelError> {
     if let Some(found) = by_end(source, decoder, length)? {
         return Ok(found);
     }
-    Ok(by_hopping(source, length)?)
+    if let Some(found) = last_index::find(source, decoder, length)? {
+        return Ok(found);
+    }
+    Ok(by_hopping(source, BLOCKS_BEGIN, length)?)
 }
 
 /// Reads and checks a whole block, then its payload as a value.
@@ -114,7 +136,7 @@ pub(super) fn read_header(
     Ok(BlockHeader::decode(buffer))
 }
 
-fn block_at(
+pub(super) fn block_at(
     source: &Source,
     offset: u64,
     wanted: BlockType,
@@ -156,32 +178,17 @@ fn by_end(
     let Ok(summary) = read_value::<Summary>(source, decoder, &summary_ref, "summary") else {
         return Ok(None);
     };
-    let mut backwards = vec![end, summary_ref];
-    let mut next = Some(form.index);
-    let mut before = length;
-    while let Some(offset) = next {
-        // Each index lies before the one that names it, so the chain ends.
-        let index = block_at(source, offset, BlockType::Index)?;
-        let Some(index) = index.filter(|_| offset < before) else {
-            return Ok(None);
-        };
-        let Ok(form) = read_value::<IndexForm>(source, decoder, &index, "index") else {
-            return Ok(None);
-        };
-        backwards.push(index);
-        backwards.extend(form.refs().rev());
-        (next, before) = (form.previous, offset);
-    }
-    backwards.reverse();
-    let mut expected = u64::try_from(FILE_HEADER_BYTES).unwrap_or(u64::MAX);
-    for block in &backwards {
-        if block.offset != expected {
+    let Some(mut blocks) = last_index::chain(source, decoder, form.index)? else {
+        return Ok(None);
+    };
+    for block in [summary_ref, end] {
+        if blocks.last().map(BlockRef::end) != Some(block.offset) {
             return Ok(None);
         }
-        expected = block.end();
+        blocks.push(block);
     }
-    Ok((expected == length).then(|| Found {
-        blocks: backwards,
+    Ok((end.end() == length).then(|| Found {
+        blocks,
         holes: Vec::new(),
         summary: Some(summary),
         is_complete: true,
@@ -189,9 +196,9 @@ fn by_end(
 }
 
 /// From header to header, past what is none.
-fn by_hopping(source: &Source, length: u64) -> io::Result<Found> {
+pub(super) fn by_hopping(source: &Source, from: u64, length: u64) -> io::Result<Found> {
     let mut found = Found::default();
-    let mut offset = u64::try_from(FILE_HEADER_BYTES).unwrap_or(u64::MAX);
+    let mut offset = from;
     let mut buffer = Vec::new();
     while offset < length {
         let header = read_header(source, offset, &mut buffer)?;

@@ -14,7 +14,7 @@
 
 use super::batch::BatchDecoder;
 use super::block::{Block, decode_value};
-use super::content::{decode_details, is_in_order};
+use super::content::{decode_details, hides_events, is_in_order};
 use super::error::{DecodeError, ReelError};
 use super::format::{BlockHeader, BlockType};
 use super::index::{BlockRef, EndForm};
@@ -63,6 +63,8 @@ pub struct StreamDecoder {
     last_t_ns: TimeNs,
     is_holed: bool,
     damage: Option<DamageSeen>,
+    /// Where something before the first events was damaged.
+    unnamed: Option<u64>,
     summary: Option<Box<Summary>>,
     is_ended: bool,
     ready: VecDeque<Ready>,
@@ -106,6 +108,7 @@ impl StreamDecoder {
             last_t_ns: TimeNs::ZERO,
             is_holed: false,
             damage: None,
+            unnamed: None,
             summary: None,
             is_ended: false,
             ready: VecDeque::new(),
@@ -208,6 +211,10 @@ impl StreamDecoder {
                         let header = block.header;
                         self.see_damage(offset, GapReason::Damaged, Some(&header));
                     }
+                    Err(ReelError::Missing { what, offset }) => {
+                        let offset = self.unnamed.unwrap_or(offset);
+                        return Err(ReelError::Missing { what, offset });
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -253,9 +260,10 @@ impl StreamDecoder {
                 }
             }
             Told::Gap(gap) => {
-                if gap.first_seq == Some(self.next_seq) {
+                if let Some(first) = gap.first_seq.filter(|&first| first >= self.next_seq) {
+                    self.close_gap(first, gap.from_t_ns, offset);
                     self.is_holed = true;
-                    self.next_seq = self.next_seq.saturating_add(gap.events.unwrap_or(0));
+                    self.next_seq = first.saturating_add(gap.events.unwrap_or(0));
                 }
                 self.ready.push_back(Ready::Gap(gap));
             }
@@ -289,8 +297,11 @@ impl StreamDecoder {
                 let end = header.first.saturating_add(u64::from(header.count));
                 (end, TimeNs(header.last_t_ns))
             });
+        if self.topology.is_none() && offset > 0 {
+            self.unnamed.get_or_insert(offset);
+        }
         // Of any other block no events are missing.
-        if header.is_none() || lost.is_some() {
+        if header.is_none_or(|header| hides_events(header.block_type())) {
             self.see_lost(offset, reason, lost);
         }
     }

@@ -5,7 +5,7 @@
 
 use super::batch::BatchDecoder;
 use super::block::{Block, decode_value};
-use super::content::{decode_details, is_described, is_in_order};
+use super::content::{self, decode_details, is_described, is_in_order};
 use super::error::{DecodeError, ReelError};
 use super::fold::{Fold, KeyframeCheck};
 use super::format::BlockType;
@@ -92,7 +92,7 @@ pub fn verify(reader: &ReelReader) -> Result<Verification, ReelError> {
         details: 0,
         has_gap: false,
     };
-    walk::<ReelError>(reader.source(), |step| {
+    walk::<ReelError>(reader.source(), reader.length_bytes(), |step| {
         check.step(step);
         Ok(())
     })?;
@@ -110,6 +110,10 @@ pub fn verify(reader: &ReelReader) -> Result<Verification, ReelError> {
     check.result.final_hash = check.fold.state().run_hash();
     check.result.events = check.fold.summary().events;
     Ok(check.result)
+}
+
+fn missing(first: u64, last: u64) -> String {
+    format!("events {first} to {last} are missing")
 }
 
 struct Check<'a> {
@@ -139,10 +143,10 @@ impl Check<'_> {
                 header,
                 ..
             } => {
-                let is_events = header
+                let hides_events = header
                     .as_ref()
-                    .is_none_or(|header| header.block_type() == Some(BlockType::Events));
-                if is_events && offset > 0 {
+                    .is_none_or(|header| content::hides_events(header.block_type()));
+                if hides_events && offset > 0 {
                     self.fold.hole(0);
                 }
                 self.result
@@ -163,6 +167,8 @@ impl Check<'_> {
                 {
                     if block_type == BlockType::Events {
                         self.fold.hole(reference.next_seq());
+                    } else if content::hides_events(Some(block_type)) {
+                        self.fold.hole(0);
                     }
                     self.result.add(offset, error.to_string());
                 }
@@ -222,6 +228,11 @@ impl Check<'_> {
             BlockType::Keyframe => {
                 let state = keyframe::decode(&block.header, raw, self.topology)?;
                 self.result.checked_keyframes += 1;
+                let expected = self.fold.next_seq();
+                if self.fold.is_holed() && reference.first > expected {
+                    self.result
+                        .add(offset, missing(expected, reference.first - 1));
+                }
                 if self.fold.keyframe(state) == KeyframeCheck::Differs {
                     self.result
                         .add(offset, "the keyframe is not the state that the events give");
@@ -230,9 +241,14 @@ impl Check<'_> {
             BlockType::Gap => {
                 let gap: Gap = decode_value("gap", raw)?;
                 self.has_gap = true;
-                if gap.first_seq == Some(self.fold.next_seq()) {
-                    let events = gap.events.unwrap_or(0);
-                    self.fold.hole(self.fold.next_seq().saturating_add(events));
+                let expected = self.fold.next_seq();
+                if let Some(first) = gap.first_seq.filter(|&first| first >= expected) {
+                    if first > expected {
+                        self.result
+                            .add(offset, missing(expected, first.saturating_sub(1)));
+                    }
+                    self.fold
+                        .hole(first.saturating_add(gap.events.unwrap_or(0)));
                 }
             }
             BlockType::Index => {
@@ -276,10 +292,8 @@ impl Check<'_> {
             return Ok(());
         }
         if reference.first > expected {
-            self.result.add(
-                offset,
-                format!("events {expected} to {} are missing", reference.first - 1),
-            );
+            self.result
+                .add(offset, missing(expected, reference.first - 1));
         }
         if reference.first_t_ns < self.fold.state().now().0 {
             self.result.add(offset, "time runs backwards");

@@ -209,12 +209,13 @@ impl Walker {
     }
 }
 
-/// Walks over a whole source, a mebibyte at a time.
+/// Walks over the first `length` bytes of a source, a mebibyte at a time; what is appended meanwhile is not read.
 pub(super) fn walk<E: From<ReelError>>(
     source: &Source,
+    length: u64,
     mut each: impl FnMut(Step<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    const CHUNK: usize = 1 << 20;
+    const CHUNK: u64 = 1 << 20;
     let mut walker = Walker::default();
     let mut chunk = Vec::new();
     let mut offset = 0_u64;
@@ -229,8 +230,9 @@ pub(super) fn walk<E: From<ReelError>>(
         if walker.is_at_end {
             return Ok(());
         }
+        let wanted = length.saturating_sub(offset).min(CHUNK);
         source
-            .read(offset, CHUNK, &mut chunk)
+            .read(offset, usize::try_from(wanted).unwrap_or(0), &mut chunk)
             .map_err(ReelError::from)
             .map_err(E::from)?;
         offset = offset.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));

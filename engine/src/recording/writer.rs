@@ -5,7 +5,7 @@
 
 use super::batch::BatchEncoder;
 use super::error::WriteError;
-use super::format::{BlockHeader, BlockType, RECORD_BYTES_MAX};
+use super::format::{BlockHeader, BlockType, DETAILS_COUNT_MAX, RECORD_BYTES_MAX};
 use super::keyframe;
 use super::meta::{Detail, FinishInfo, Gap, ReelMeta, RunSource, Summary};
 use super::sink::BlockSink;
@@ -187,7 +187,7 @@ impl<W: Write> ReelWriter<W> {
             }
             return Err(error);
         }
-        if self.details.len() > DETAILS_BYTES {
+        if self.details.len() > DETAILS_BYTES || self.details_count == DETAILS_COUNT_MAX {
             self.close_batch()?;
         }
         Ok(id)

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: the packages, and what both sides must agree on. Does not belong here: the formats.
 
+use super::second_reader;
 use crate::environment::Environment;
 use crate::process;
 use crate::steps::Ending;
@@ -54,8 +55,9 @@ pub(crate) fn check(environment: &Environment) -> Result<Ending> {
         );
         check_tables(environment, &python, &folder, reel, &info)?;
     }
+    let copies = second_reader::check(environment, &python, &reels)?;
     Ok(Ending::Passed(format!(
-        "{} reels read from the specification, as Perfetto traces, and by DuckDB as Parquet, CSV and JSON lines",
+        "{} reels read from the specification, as Perfetto traces, and by DuckDB as Parquet, CSV and JSON lines; {copies} damaged copies and slices read alike",
         reels.len()
     )))
 }
