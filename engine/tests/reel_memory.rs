@@ -66,7 +66,7 @@ fn peak_of<T>(work: impl FnOnce() -> T) -> usize {
 
 /// Docs/reel-format.md states these.
 const INDEX_BYTES_A_BLOCK: usize = 256;
-const HOSTILE_BYTES_MAX: usize = 160 << 20;
+const HOSTILE_BYTES_MAX: usize = 64 << 20;
 
 const BATCH_EVENTS: usize = 500;
 

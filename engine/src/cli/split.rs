@@ -10,6 +10,7 @@ use flowreel_engine::editing::{EditError, SplitBy, split};
 use flowreel_engine::model::time::parse_duration_ns;
 use flowreel_engine::recording::{WriteError, file};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -93,22 +94,31 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         args.out.join(format!("{stem}-{safe}.reel"))
     };
     let read = [args.reel.clone()];
-    let mut new = Vec::new();
+    let mut new: Vec<(String, PathBuf, NewFile)> = Vec::new();
     let pieces = split(reader, by, |name| {
-        let path = path_of(name);
+        // Two ids may differ in nothing but what a file's name cannot hold.
+        let taken = |path: &PathBuf| new.iter().any(|(_, held, _)| held == path);
+        let numbered = (2..).map(|number| path_of(&format!("{name}-{number}")));
+        let path = std::iter::once(path_of(name))
+            .chain(numbered)
+            .find(|path| !taken(path))
+            .unwrap_or_else(|| path_of(name));
         if file::is_same_file(&args.reel, &path)? {
             return Err(std::io::Error::other(
                 "it would replace the reel that is read",
             ));
         }
         let (file, pending) = NewFile::create(&path)?;
-        new.push((path, pending));
+        new.push((name.to_owned(), path, pending));
         Ok(file)
     })
     .map_err(|error: EditError| reel_file::edit_error(&read, &args.out, &error))?;
-    for (path, pending) in new {
+    let mut paths = BTreeMap::new();
+    for (name, path, pending) in new {
         reel_file::keep(pending, &path)?;
+        paths.insert(name, path);
     }
+    let path_of = |name: &str| paths.get(name).cloned().unwrap_or_default();
     let notes = notes::read_or_say(&args.reel, console);
     let mut annotations = 0;
     for (name, _) in &pieces {
