@@ -41,8 +41,12 @@ pub(crate) fn check(data: &[u8]) {
                 }
             };
             let holds = condition.holds(&known);
-            let not = Condition::Not(Box::new(condition));
+            let not = Condition::Not(Box::new(condition.clone()));
             assert_ne!(holds, not.holds(&known));
+            // Parentheses change nothing, where they do not nest too deep.
+            if let Ok(again) = format!("({text})").parse::<Condition>() {
+                assert_eq!(again, condition);
+            }
         }
     }
 }
