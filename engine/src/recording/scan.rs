@@ -203,7 +203,11 @@ pub(super) fn by_hopping(source: &Source, from: u64, length: u64) -> io::Result<
     while offset < length {
         let header = read_header(source, offset, &mut buffer)?;
         let block = header.ok().map(|header| BlockRef::new(offset, &header));
-        if let Some(block) = block.filter(|block| block.end() <= length) {
+        // Bytes put in or taken out behind a header show where its block should end; what lies there is
+        // looked for from the header on.
+        if let Some(block) = block.filter(|block| block.end() <= length)
+            && has_trailer(source, &block, &mut buffer)?
+        {
             offset = block.end();
             found.blocks.push(block);
             continue;
@@ -216,6 +220,18 @@ pub(super) fn by_hopping(source: &Source, from: u64, length: u64) -> io::Result<
         offset = next.unwrap_or(length);
     }
     Ok(found)
+}
+
+/// True where the block ends as its header says.
+pub(super) fn has_trailer(
+    source: &Source,
+    block: &BlockRef,
+    buffer: &mut Vec<u8>,
+) -> io::Result<bool> {
+    let trailer_bytes = u64::try_from(TRAILER_BYTES).unwrap_or(u64::MAX);
+    let at = block.end().saturating_sub(trailer_bytes);
+    source.read(at, TRAILER_BYTES, buffer)?;
+    Ok(decode_trailer(buffer) == Some(block.bytes))
 }
 
 /// The first offset from `from` on where a block's header holds.

@@ -213,6 +213,42 @@ fn a_cut_at_any_byte_keeps_every_whole_block() {
 }
 
 #[test]
+fn bytes_put_in_or_taken_out_cost_the_block_they_hit() {
+    let (bytes, events) = &*TINY;
+    let blocks = blocks();
+    let (first, second) = (blocks[3], blocks[5]);
+    let place = |offset: u64| usize::try_from(offset).expect("short");
+    // A piece with the head of a later block in it: its header holds, and no block stands behind it.
+    let piece = bytes[place(second.offset) - 40..place(second.offset) + 130].to_vec();
+    for block in [first, second] {
+        for into in [97, u64::from(block.bytes) - 20] {
+            let at = place(block.offset + into);
+            let mut longer = bytes.clone();
+            longer.splice(at..at, piece.iter().copied());
+            let mut shorter = bytes.clone();
+            shorter.drain(at..at + 12);
+            for changed in [longer, shorter] {
+                let is_lost = block.block_type() == Some(BlockType::Events);
+                let left: Vec<StageEvent> = events
+                    .iter()
+                    .filter(|event| {
+                        !is_lost || !(block.first..block.next_seq()).contains(&event.seq)
+                    })
+                    .copied()
+                    .collect();
+                let mut reader = ReelReader::from_bytes(changed.clone()).expect("named");
+                assert_eq!(read_all(&mut reader), left, "byte {at}");
+                let (told, gaps) = follow(&changed).expect("named");
+                assert_eq!(told, left, "byte {at}");
+                assert_eq!(left.len() as u64 + missing(reader.gaps()), TOTAL);
+                assert_eq!(left.len() as u64 + missing(&gaps), TOTAL);
+                check_recovered(&reader, &left, TOTAL, "changed");
+            }
+        }
+    }
+}
+
+#[test]
 fn damage_side_by_side_is_one_gap_for_every_reader() {
     let (bytes, _) = &*TINY;
     let reader = ReelReader::from_bytes(bytes.clone()).expect("sound");

@@ -3,6 +3,7 @@
 use super::super::batch::BatchEncoder;
 use super::super::meta::{GapReason, ReelMeta, RunId, RunSource};
 use super::super::reader::ReelReader;
+use super::super::scan::has_trailer;
 use super::super::sink::BlockSink;
 use super::*;
 use crate::model::event::{EventKind, StageEvent};
@@ -64,8 +65,8 @@ fn a_torn_reel_is_opened_by_its_indexes_and_its_tail() {
             let (found, reads) = found(bytes);
             assert_eq!(found.blocks, hopped(bytes).blocks);
             assert_eq!(found.holes.len(), usize::from(cut > 0));
-            // Back over the tail by trailer and header, two for each index, forward over the tail.
-            let most = usize::try_from(20 * 3 + 2 * indexes + 10).unwrap();
+            // Back over the tail by trailer and header, two for each index, forward over the tail likewise.
+            let most = usize::try_from(20 * 4 + 2 * indexes + 10).unwrap();
             assert!(
                 reads <= most,
                 "{indexes} indexes, {cut} cut: {reads} reads, at most {most}"
@@ -165,7 +166,10 @@ proptest! {
         let source = Source::Memory(bytes.clone());
         let mut buffer = Vec::new();
         let mut whole = by_index.blocks;
-        whole.retain(|block| read_header(&source, block.offset, &mut buffer).unwrap().is_ok());
+        whole.retain(|block| {
+            read_header(&source, block.offset, &mut buffer).unwrap().is_ok()
+                && has_trailer(&source, block, &mut buffer).unwrap()
+        });
         prop_assert_eq!(whole, by_header.blocks);
         let hopping = ReelReader::found_by(source, |source, _, length| {
             Ok(by_hopping(source, BLOCKS_BEGIN, length)?)
