@@ -306,6 +306,8 @@ class Reel:
         self.state, self.is_holed = (0x666C6F777265656C, 0x7265656C666C6F77), False
         # `seq` after the events of a damaged block whose header was whole.
         self.lost_to, self.last_type = None, None
+        # Which stretch of its run this is, and whether the run goes on in another reel.
+        self.segment, self.continues = None, False
         self.data = data
 
     def problem(self, offset, text):
@@ -344,6 +346,10 @@ class Reel:
         kind = header["type"]
         if kind == SCHEMA:
             self.schema = unpack(payload)
+        elif kind == RUN:
+            self.segment = unpack(payload).get("segment")
+        elif kind == END:
+            self.continues = unpack(payload).get("continues", False)
         elif kind == TOPOLOGY:
             self.topology = self.topology or unpack(payload)
         elif kind == SUMMARY:
@@ -402,6 +408,10 @@ def main(path, wants_events):
         answer["final_hash"] = "%016x%016x" % reel.state
         answer["name"] = reel.topology and reel.topology["name"]
         answer["holds"] = not reel.problems
+        if reel.segment:
+            answer["segment"] = reel.segment["number"]
+        if reel.continues:
+            answer["continues"] = True
         print(json.dumps(answer))
     return 1 if reel.problems else 0
 

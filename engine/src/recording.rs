@@ -32,10 +32,11 @@ pub use error::{DecodeError, ReelError, WriteError};
 pub use fold::totals;
 pub use index::BlockRef;
 pub use meta::{
-    Detail, EmbeddedScenario, FinishInfo, Gap, GapReason, ReelMeta, RunId, RunSource, Summary,
+    Detail, EmbeddedScenario, FinishInfo, Gap, GapReason, ReelMeta, RunId, RunSource, Segment,
+    Summary,
 };
 pub use reader::ReelReader;
 pub use recover::{RecoverError, Recovered, recover};
 pub use stream::{StreamDecoder, StreamItem};
 pub use verify::{Problem, Verification, verify};
-pub use writer::{ReelWriter, WriterOptions};
+pub use writer::{ReelWriter, Resumption, WriterOptions};

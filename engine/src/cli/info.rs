@@ -50,6 +50,12 @@ pub(super) struct InfoAnswer {
     bytes_per_event: Option<f64>,
     pub(super) final_hash: String,
     pub(super) complete: bool,
+    /// Number of this segment, where the reel goes on with an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segment: Option<u32>,
+    /// The run goes on in another reel.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    continues: bool,
     pub(super) gaps: Vec<GapAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<u64>,
@@ -177,6 +183,8 @@ pub(super) fn answer(
         bytes_per_event: bytes_per_event(bytes, summary.events),
         final_hash: summary.final_hash.to_string(),
         complete: reader.is_complete(),
+        segment: meta.segment.map(|segment| segment.number),
+        continues: reader.continues(),
         gaps: reader.gaps().iter().map(GapAnswer::new).collect(),
         dropped: summary.dropped,
         notes: meta.notes.clone(),
@@ -236,7 +244,9 @@ fn table(answer: &InfoAnswer, console: &mut Console<'_>) -> Result<(), CliError>
             .bytes_per_event
             .map_or_else(String::new, |bytes| format!(", {bytes:.2} an event")),
         answer.keyframes,
-        if answer.complete {
+        if answer.continues {
+            "the run goes on in another segment"
+        } else if answer.complete {
             "ended in good order"
         } else {
             "without an end"

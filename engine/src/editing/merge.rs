@@ -7,6 +7,8 @@
 //! and numbered anew; where one received what another sent they speak of the same requests, else their
 //! requests stay apart.
 
+mod gaps;
+
 use super::EditError;
 use super::cursor::Cursor;
 use super::skew::{Clock, compare, loose_ends, places};
@@ -15,10 +17,9 @@ use crate::model::event::StageEvent;
 use crate::model::id::{ClassId, ComponentId, RequestId};
 use crate::model::time::TimeNs;
 use crate::model::topology::{Edge, Topology};
-use crate::recording::{
-    FinishInfo, Gap, GapReason, ReelMeta, ReelReader, ReelWriter, RunId, Summary,
-};
+use crate::recording::{FinishInfo, Gap, ReelMeta, ReelReader, ReelWriter, RunId, Summary};
 use crate::replay::Playhead;
+use gaps::ToldGaps;
 use std::io::Write;
 
 /// What was joined.
@@ -115,21 +116,31 @@ pub fn merge<W: Write>(
 
 /// Stretches of one run.
 fn one_run<W: Write>(readers: Vec<ReelReader>, sink: W) -> Result<(W, Merged), EditError> {
-    let topology = readers[0].topology().clone();
-    if let Some(part) = readers.iter().position(|it| *it.topology() != topology) {
+    let map = readers[0].topology();
+    // A process that goes on with a run may listen on other ports.
+    if let Some(part) = readers
+        .iter()
+        .position(|it| !it.topology().is_same_map(map))
+    {
         return Err(EditError::Topology { part });
     }
     let mut order: Vec<usize> = (0..readers.len()).collect();
     order.sort_by_key(|&part| {
-        let first = readers[part].event_blocks().first();
-        first.map_or(u64::MAX, |block| block.first)
+        let reader = &readers[part];
+        let events = reader.event_blocks().first();
+        let first = events.or(reader.keyframe_blocks().first());
+        let number = reader.meta().segment_number();
+        (first.map_or(u64::MAX, |block| block.first), number)
     });
     // The one that ends the run knows the scenario, if any does.
-    let mut meta = order.last().map_or_else(
-        || readers[0].meta().clone(),
-        |&last| readers[last].meta().clone(),
+    let last = order.last().copied().unwrap_or_default();
+    let (mut meta, topology) = (
+        readers[last].meta().clone(),
+        readers[last].topology().clone(),
     );
     meta.notes.remove("slice");
+    meta.segment = None;
+    let mut told = ToldGaps::of(&readers);
     let dropped = readers
         .iter()
         .filter_map(|reader| reader.summary()?.dropped)
@@ -158,7 +169,7 @@ fn one_run<W: Write>(readers: Vec<ReelReader>, sink: W) -> Result<(W, Merged), E
                     to_t_ns: event.t_ns,
                     first_seq: Some(writer.next_seq()),
                     events: Some(event.seq - writer.next_seq()),
-                    reason: GapReason::Elsewhere,
+                    reason: told.reason_at(writer.next_seq()),
                     offset: None,
                 };
                 writer.hole(&gap, event.seq)?;
@@ -167,6 +178,9 @@ fn one_run<W: Write>(readers: Vec<ReelReader>, sink: W) -> Result<(W, Merged), E
                 }
             }
             if event.seq == writer.next_seq() {
+                while let Some(gap) = told.before(&event) {
+                    writer.gap(&gap)?;
+                }
                 let detail = playhead
                     .reader_mut()
                     .read_detail(event.detail)
@@ -176,6 +190,9 @@ fn one_run<W: Write>(readers: Vec<ReelReader>, sink: W) -> Result<(W, Merged), E
             }
             playhead.step().map_err(failed)?;
         }
+    }
+    for gap in told.after(writer.next_seq()) {
+        writer.gap(&gap)?;
     }
     let info = FinishInfo {
         dropped: dropped.unwrap_or(0),

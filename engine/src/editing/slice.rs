@@ -112,6 +112,7 @@ fn stretch_of<W: Write>(
         meta.scenario = None;
     }
     let note = format!("{} to {}", stretch.from, stretch.to);
+    meta.segment = None;
     meta.notes.insert("slice".to_owned(), note);
     let topology = reader.topology().clone();
     let dropped = reader.summary().and_then(|it| it.dropped).unwrap_or(0);
@@ -354,6 +355,7 @@ fn chosen_meta(whole: &ReelMeta, choice: &str) -> ReelMeta {
     let mut meta = whole.clone();
     meta.run_id = RunId::derived_from(&["choice", &whole.run_id.to_string(), choice]);
     meta.scenario = None;
+    meta.segment = None;
     meta.notes
         .insert("chosen from".to_owned(), whole.run_id.to_string());
     meta.notes.insert("chosen".to_owned(), choice.to_owned());

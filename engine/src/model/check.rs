@@ -35,6 +35,12 @@ impl StreamCheck {
         }
     }
 
+    /// From a state on that others have checked.
+    #[must_use]
+    pub const fn going_on(state: SystemState) -> Self {
+        Self { state }
+    }
+
     /// The state so far.
     #[must_use]
     pub const fn state(&self) -> &SystemState {

@@ -150,6 +150,19 @@ pub struct Topology {
 }
 
 impl Topology {
+    /// True where both are one map, whatever ports its components listen on.
+    #[must_use]
+    pub fn is_same_map(&self, other: &Self) -> bool {
+        let without_port = |component: &Component| Component {
+            port: None,
+            ..component.clone()
+        };
+        let own = self.components.iter().map(without_port);
+        own.eq(other.components.iter().map(without_port))
+            && (&self.name, &self.edges, &self.classes, &self.paths)
+                == (&other.name, &other.edges, &other.classes, &other.paths)
+    }
+
     /// The component, or `None` for [`ComponentId::NONE`] and ids of another run.
     #[must_use]
     pub fn component(&self, id: ComponentId) -> Option<&Component> {

@@ -117,6 +117,9 @@ pub(super) struct EndForm {
     pub(super) index: u64,
     /// Offset of the summary block.
     pub(super) summary: u64,
+    /// The run goes on in another reel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) continues: bool,
 }
 
 /// Payload of the schema block: what a reader in another language needs to name things.

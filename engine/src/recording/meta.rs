@@ -35,6 +35,25 @@ impl fmt::Display for RunId {
     }
 }
 
+/// A text that names no run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a run id is 32 hexadecimal digits")]
+pub struct ParseRunIdError;
+
+/// From 32 hexadecimal digits.
+impl std::str::FromStr for RunId {
+    type Err = ParseRunIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = (text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .then(|| u128::from_str_radix(text, 16).ok())
+            .flatten();
+        number
+            .map(|number| Self(number.to_be_bytes()))
+            .ok_or(ParseRunIdError)
+    }
+}
+
 /// Who produced the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -85,6 +104,20 @@ pub struct ReelMeta {
     pub scenario: Option<EmbeddedScenario>,
     /// Anything else worth knowing (retry scale, host role); never personal data.
     pub notes: BTreeMap<String, String>,
+    /// Which stretch of the run this reel holds, where it goes on with an earlier reel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<Segment>,
+}
+
+/// A reel that goes on with the run of an earlier one: what cannot be seen from its own events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Its number, from 2; the reel a run begins with says nothing.
+    pub number: u32,
+    /// Id of the first detail record that is in it or a later one.
+    pub first_detail: u32,
+    /// No request before it had a higher number than this.
+    pub requests: u64,
 }
 
 impl ReelMeta {
@@ -98,7 +131,14 @@ impl ReelMeta {
             program: format!("flowreel {}", env!("CARGO_PKG_VERSION")),
             scenario: None,
             notes: BTreeMap::new(),
+            segment: None,
         }
+    }
+
+    /// Number of this segment of its run, from 1.
+    #[must_use]
+    pub fn segment_number(&self) -> u32 {
+        self.segment.map_or(1, |segment| segment.number)
     }
 }
 

@@ -51,6 +51,7 @@ pub struct ReelReader {
     summary: Option<Summary>,
     is_complete: bool,
     holes: Vec<Hole>,
+    continues: bool,
     gaps: Vec<Gap>,
     /// Positions of damaged blocks of events, in the order they were met.
     damaged: Vec<usize>,
@@ -129,6 +130,7 @@ impl ReelReader {
             summary: found.summary,
             is_complete: found.is_complete,
             holes: found.holes,
+            continues: found.continues,
             gaps: Vec::new(),
             damaged: Vec::new(),
             decoder,
@@ -264,6 +266,12 @@ impl ReelReader {
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.is_complete
+    }
+
+    /// True where its end says that the run goes on in another reel.
+    #[must_use]
+    pub const fn continues(&self) -> bool {
+        self.continues
     }
 
     /// Holes known so far; reading a damaged block adds one.

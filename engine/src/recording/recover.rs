@@ -8,7 +8,7 @@ use super::content::{decode_details, hides_events, is_described, is_in_order};
 use super::error::{ReelError, WriteError};
 use super::fold::{Fold, KeyframeCheck};
 use super::format::{BlockHeader, BlockType};
-use super::index::BlockRef;
+use super::index::{BlockRef, EndForm};
 use super::keyframe;
 use super::meta::{Gap, GapReason, Summary};
 use super::reader::ReelReader;
@@ -68,6 +68,7 @@ pub fn recover<W: Write>(reader: &ReelReader, sink: W) -> Result<(W, Recovered),
         fold: Fold::new(reader.topology()),
         dropped: None,
         declared_end: None,
+        continues: false,
         details: 0,
         keyframes: 0,
         damage: None,
@@ -89,9 +90,12 @@ pub fn recover<W: Write>(reader: &ReelReader, sink: W) -> Result<(W, Recovered),
         dropped: saving.dropped,
         ..saving.fold.summary()
     };
-    let sink = saving
-        .sink
-        .finish(reader.meta(), reader.topology(), &saving.result.summary)?;
+    let sink = saving.sink.finish(
+        reader.meta(),
+        reader.topology(),
+        &saving.result.summary,
+        saving.continues,
+    )?;
     Ok((sink, saving.result))
 }
 
@@ -107,6 +111,8 @@ struct Saving<'a, W> {
     dropped: Option<u64>,
     /// What the old summary says about the end of the events.
     declared_end: Option<(u64, TimeNs)>,
+    /// The old end says that the run goes on in another reel.
+    continues: bool,
     details: u64,
     keyframes: u64,
     damage: Option<DamageSeen>,
@@ -143,12 +149,14 @@ impl<W: Write> Saving<'_, W> {
                 match block.header.block_type() {
                     // Written anew.
                     Some(
-                        BlockType::Run
-                        | BlockType::Schema
-                        | BlockType::Topology
-                        | BlockType::Index
-                        | BlockType::End,
+                        BlockType::Run | BlockType::Schema | BlockType::Topology | BlockType::Index,
                     ) => {}
+                    Some(BlockType::End) => {
+                        let raw = self.decoder.raw(&block);
+                        if let Ok(end) = raw.and_then(|raw| decode_value::<EndForm>("end", raw)) {
+                            self.continues = end.continues;
+                        }
+                    }
                     Some(BlockType::Summary) => {
                         let raw = self.decoder.raw(&block);
                         if let Ok(summary) =

@@ -92,6 +92,8 @@ pub(super) struct Found {
     pub(super) summary: Option<Summary>,
     /// True where the end block and all it leads to are whole.
     pub(super) is_complete: bool,
+    /// The end says that the run goes on in another reel.
+    pub(super) continues: bool,
 }
 
 /// Finds every block; reads payloads only of end, summary and index.
@@ -178,6 +180,7 @@ fn by_end(
     let Ok(summary) = read_value::<Summary>(source, decoder, &summary_ref, "summary") else {
         return Ok(None);
     };
+    let continues = form.continues;
     let Some(mut blocks) = last_index::chain(source, decoder, form.index)? else {
         return Ok(None);
     };
@@ -192,6 +195,7 @@ fn by_end(
         holes: Vec::new(),
         summary: Some(summary),
         is_complete: true,
+        continues,
     }))
 }
 

@@ -136,11 +136,13 @@ impl<W: Write> BlockSink<W> {
     }
 
     /// Repeats run and topology (so that damage at the start costs no names), then index, summary, end.
+    /// `continues` says that the run goes on in another reel.
     pub(super) fn finish(
         mut self,
         meta: &ReelMeta,
         topology: &Topology,
         summary: &Summary,
+        continues: bool,
     ) -> Result<W, WriteError> {
         self.value(BlockType::Run, "run", meta)?;
         self.value(BlockType::Topology, "topology", topology)?;
@@ -150,6 +152,7 @@ impl<W: Write> BlockSink<W> {
         let end = EndForm {
             index,
             summary: summary_at,
+            continues,
         };
         self.value(BlockType::End, "end", &end)?;
         self.sink.flush()?;

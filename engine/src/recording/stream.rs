@@ -19,7 +19,7 @@ use super::error::{DecodeError, ReelError};
 use super::format::{BlockHeader, BlockType};
 use super::index::{BlockRef, EndForm};
 use super::keyframe;
-use super::meta::{Detail, Gap, GapReason, ReelMeta, Summary};
+use super::meta::{Detail, Gap, GapReason, ReelMeta, RunId, Summary};
 use super::walk::{Step, Walker};
 use crate::model::event::StageEvent;
 use crate::model::id::DetailId;
@@ -48,13 +48,17 @@ pub enum StreamItem<'a> {
     Gap(Gap),
     /// Only after a gap: the state to go on with.
     State(Box<SystemState>),
-    /// The reel was ended in good order; nothing follows.
+    /// The run was ended in good order; nothing follows.
     End(Box<Summary>),
 }
 
 /// Turns chunks of bytes, cut anywhere, into items. It keeps at most one block and the chunk fed last.
+///
+/// Segments of one run may follow each other; they are told as the one run they are.
 pub struct StreamDecoder {
     walker: Walker,
+    /// As the first file header says.
+    run_id: Option<RunId>,
     decoder: BatchDecoder,
     events: Vec<StageEvent>,
     meta: Option<ReelMeta>,
@@ -99,7 +103,8 @@ impl StreamDecoder {
     /// Where zstd cannot have its memory.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
-            walker: Walker::default(),
+            walker: Walker::joining(),
+            run_id: None,
             decoder: BatchDecoder::new()?,
             events: Vec::new(),
             meta: None,
@@ -183,7 +188,17 @@ impl StreamDecoder {
         };
         self.events.clear();
         match step {
-            Step::Header(_) => {}
+            Step::Header(header) => {
+                let run_id = *self.run_id.get_or_insert(header.run_id);
+                if run_id != header.run_id {
+                    let error = DecodeError::Payload {
+                        what: "next segment",
+                        reason: format!("it is of run {}, not of {run_id}", header.run_id),
+                    };
+                    return Err(ReelError::at(at, error));
+                }
+                self.summary = None;
+            }
             Step::Damage {
                 offset,
                 header,
@@ -259,7 +274,10 @@ impl StreamDecoder {
                     self.ready.push_back(Ready::State(state));
                 }
             }
-            Told::Gap(gap) => {
+            Told::Gap(mut gap) => {
+                if !self.is_news(&mut gap) {
+                    return;
+                }
                 if let Some(first) = gap.first_seq.filter(|&first| first >= self.next_seq) {
                     self.close_gap(first, gap.from_t_ns, offset);
                     self.is_holed = true;
@@ -269,14 +287,32 @@ impl StreamDecoder {
             }
             Told::Summary(summary) => self.summary = Some(summary),
             Told::End(end) => {
-                self.is_ended = true;
                 let is_summary = |seen: &mut DamageSeen| seen.offset == end.summary;
                 self.damage.take_if(is_summary);
                 let gap = self.gap_at_end();
                 self.ready.extend(gap);
-                self.ready.push_back(Ready::End);
+                self.is_ended = !end.continues;
+                if self.is_ended {
+                    self.ready.push_back(Ready::End);
+                }
             }
         }
+    }
+
+    /// Cuts off of a gap what another segment told; false where that is all of it.
+    fn is_news(&self, gap: &mut Gap) -> bool {
+        let (Some(first), Some(events), GapReason::Elsewhere) =
+            (gap.first_seq, gap.events, gap.reason)
+        else {
+            return true;
+        };
+        let end = first.saturating_add(events);
+        if first < self.next_seq {
+            gap.first_seq = Some(self.next_seq);
+            gap.from_t_ns = self.last_t_ns;
+            gap.events = Some(end.saturating_sub(self.next_seq));
+        }
+        end > self.next_seq
     }
 
     /// Events up to `next_seq` were not told: says so.

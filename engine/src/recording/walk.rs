@@ -14,7 +14,7 @@
 
 use super::block::Block;
 use super::error::{DecodeError, ReelError};
-use super::format::{BlockHeader, FILE_HEADER_BYTES, FileHeader, SYNC};
+use super::format::{BlockHeader, FILE_HEADER_BYTES, FileHeader, MAGIC, SYNC};
 use super::scan::Source;
 
 /// What comes next in the bytes.
@@ -53,6 +53,8 @@ pub(super) struct Walker {
     offset: u64,
     is_header_done: bool,
     is_at_end: bool,
+    /// Other segments of the run may follow, each with a file header.
+    is_joining: bool,
     /// Where a damaged stretch began, what was wrong there, and how far it was searched.
     damage: Option<Damage>,
 }
@@ -66,6 +68,14 @@ struct Damage {
 }
 
 impl Walker {
+    /// One that goes on where another file header follows.
+    pub(super) fn joining() -> Self {
+        Self {
+            is_joining: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.buffer.drain(..self.start.min(self.buffer.len()));
@@ -111,6 +121,18 @@ impl Walker {
             let rest = self.rest();
             if rest.is_empty() {
                 return Ok(self.damage_step(true));
+            }
+            if self.is_joining && MAGIC.starts_with(rest.get(..MAGIC.len()).unwrap_or(rest)) {
+                match FileHeader::decode(rest) {
+                    Ok(_) if self.damage.is_some() => return Ok(self.damage_step(false)),
+                    Ok(header) => {
+                        self.skip(FILE_HEADER_BYTES);
+                        return Ok(Some(Step::Header(header)));
+                    }
+                    Err(DecodeError::CutOff { .. }) if !self.is_at_end => return Ok(None),
+                    // Of a newer version, or damaged: no block begins here.
+                    Err(_) => {}
+                }
             }
             if self.damage.is_some() {
                 // In search of the next block: a header that holds is enough to begin anew.
@@ -179,15 +201,18 @@ impl Walker {
     fn skip_to_next_mark(&mut self) {
         let rest = self.rest();
         let after = rest.get(1..).unwrap_or_default();
+        let is_mark = |candidate: &[u8], mark: [u8; 8]| {
+            let seen = candidate.len().min(mark.len());
+            candidate.get(..seen) == mark.get(..seen)
+        };
         let next = after
             .iter()
             .enumerate()
-            .filter(|&(_, byte)| Some(byte) == SYNC.first())
+            .filter(|&(_, byte)| Some(byte) == SYNC.first() || Some(byte) == MAGIC.first())
             .map(|(position, _)| position)
             .find(|&position| {
                 let candidate = after.get(position..).unwrap_or_default();
-                let seen = candidate.len().min(SYNC.len());
-                candidate.get(..seen) == SYNC.get(..seen)
+                is_mark(candidate, SYNC) || (self.is_joining && is_mark(candidate, MAGIC))
             })
             .unwrap_or(after.len());
         self.skip(next.saturating_add(1));

@@ -3,6 +3,10 @@
 //! Belongs here: when a batch closes, when a keyframe is due. Does not belong here: bytes (batch,
 //! block), files (file).
 
+mod segments;
+
+pub use segments::Resumption;
+
 use super::batch::BatchEncoder;
 use super::error::WriteError;
 use super::format::{BlockHeader, BlockType, DETAILS_COUNT_MAX, RECORD_BYTES_MAX};
@@ -64,6 +68,8 @@ pub struct ReelWriter<W: Write> {
     details: Vec<u8>,
     details_first: u32,
     details_count: u32,
+    /// Highest id of a record in this reel; 0 where it has none.
+    details_last: u32,
     first_t_ns: Option<TimeNs>,
     state: SystemState,
     /// Events before the next one that neither the state nor this reel has.
@@ -111,6 +117,7 @@ impl<W: Write> ReelWriter<W> {
             details: Vec::new(),
             details_first: 1,
             details_count: 0,
+            details_last: 0,
             first_t_ns: None,
             state: SystemState::new(topology),
             missing: 0,
@@ -316,18 +323,28 @@ impl<W: Write> ReelWriter<W> {
         if let Some(statistics) = &info.statistics_json {
             self.sink.record(BlockType::Statistics, statistics)?;
         }
-        let summary = Summary {
+        let summary = self.summary(info);
+        let sink = self
+            .sink
+            .finish(&self.meta, &self.topology, &summary, false)?;
+        Ok((sink, summary))
+    }
+
+    /// Totals of this reel, its last batch closed.
+    fn summary(&self, info: &FinishInfo) -> Summary {
+        let totals = self
+            .before
+            .and(&Summary::of_state(&self.state).since(&self.taken_over));
+        Summary {
             first_t_ns: self.first_t_ns,
-            details: self.details_first - 1,
+            // What the state knows from before this reel is no event of it.
+            last_t_ns: self.first_t_ns.and(totals.last_t_ns),
+            details: self.details_last,
             keyframes: self.keyframes,
             dropped: Some(info.dropped),
             next_seq: self.next_seq(),
-            ..self
-                .before
-                .and(&Summary::of_state(&self.state).since(&self.taken_over))
-        };
-        let sink = self.sink.finish(&self.meta, &self.topology, &summary)?;
-        Ok((sink, summary))
+            ..totals
+        }
     }
 
     fn close_batch(&mut self) -> Result<(), WriteError> {
@@ -352,6 +369,7 @@ impl<W: Write> ReelWriter<W> {
             self.sink.block(header, &raw)?;
             self.details.clear();
             self.details_first += self.details_count;
+            self.details_last = self.details_first - 1;
             self.details_count = 0;
         }
         self.block.clear();

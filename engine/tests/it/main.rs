@@ -32,6 +32,7 @@ mod reel_lies;
 mod replay;
 mod requests;
 mod scenario;
+mod segments;
 mod simulate;
 mod stories;
 mod swarm;
