@@ -14,7 +14,7 @@ use crate::faults::Faults;
 use crate::load_balancer::{LoadBalancer, Upstreams};
 use crate::models::{Channel, WallMs};
 use crate::notification_service::NotificationService;
-use crate::queue::Queues;
+use crate::queue::{LeftJob, Queues};
 use crate::security::passwords::Passwords;
 use crate::security::random_hex;
 use crate::security::tokens::Tokens;
@@ -157,7 +157,8 @@ impl Running {
         let data = DataFolder::open(&settings.data).await?;
         let secret = data.jwt_secret(settings.jwt_secret.clone()).await?;
         let (store, store_writer) = Store::open(data.path())?;
-        let recorder = start_recorder(&settings, ports)?;
+        let left = left_jobs(&store).await?;
+        let recorder = start_recorder(&settings, ports, &left).await?;
         let telemetry = recorder.telemetry();
         let phases = Phases::default();
         let faults = Arc::new(Faults::default());
@@ -184,7 +185,7 @@ impl Running {
         let admin_token = app.tokens.sign_local_admin(app.now());
         data.keep_admin_token(&admin_token).await?;
 
-        start_workers(&app, &mailer, &phases.workers).await?;
+        start_workers(&app, left, &mailer, &phases.workers);
         let sockets = start_listeners(&app, listeners, &phases);
         tracing::info!(
             "balancer listens on port {}, servers on {:?}",
@@ -310,14 +311,37 @@ impl Listeners {
     }
 }
 
-fn start_recorder(settings: &Settings, ports: ListenedPorts) -> Result<Recorder, RecorderError> {
+/// Jobs that are neither done nor dead, with where each is now.
+async fn left_jobs(store: &Store) -> Result<Vec<LeftJob>, StoreError> {
+    let now = WallMs(Clock::start().wall_ms());
+    let stored = store.open_jobs().await?;
+    Ok(stored
+        .into_iter()
+        .map(|stored| LeftJob::new(stored, now))
+        .collect())
+}
+
+/// Reading back a run that a crash cut off takes a while, so it has a thread that may block.
+async fn start_recorder(
+    settings: &Settings,
+    ports: ListenedPorts,
+    left: &[LeftJob],
+) -> Result<Recorder, RecorderError> {
     let notes = [("retry_scale".to_owned(), settings.retry_scale.to_string())];
     let recording = RecordingSettings {
         folder: settings.record.clone(),
         notes: notes.into_iter().collect(),
+        segment_bytes: settings.recording.segment_bytes,
+        segment_time: settings.recording.segment_time,
+        keep: settings.recording.keep,
+        hold_bytes: None,
+        survivors: left.iter().filter_map(LeftJob::survivor).collect(),
     };
     let topology = live_topology(&topology(settings, ports));
-    Recorder::start(Clock::start(), topology, &recording)
+    let started = move || Recorder::start(Clock::start(), topology, &recording);
+    tokio::task::spawn_blocking(started)
+        .await
+        .unwrap_or(Err(RecorderError::Gone))
 }
 
 fn upstreams(ports: ListenedPorts) -> Upstreams {
@@ -367,7 +391,7 @@ async fn start_relay(
 }
 
 /// Announces what an earlier process left, then starts the workers.
-async fn start_workers(app: &Arc<App>, mailer: &Mailer, phase: &Phase) -> Result<(), StartError> {
+fn start_workers(app: &Arc<App>, left: Vec<LeftJob>, mailer: &Mailer, phase: &Phase) {
     let settings = &app.settings;
     let worker = Arc::new(Worker {
         telemetry: app.telemetry.clone(),
@@ -382,7 +406,7 @@ async fn start_workers(app: &Arc<App>, mailer: &Mailer, phase: &Phase) -> Result
             settings.in_app_attempts_max,
         ),
     });
-    app.queues.resume(app.store.open_jobs().await?, app.now());
+    app.queues.resume(left);
     app.queues.start(&phase.tracker, &phase.stop);
     for (channel, concurrency, rate_per_s) in [
         (Channel::Email, settings.mail_concurrency, MAIL_RATE_PER_S),
@@ -398,7 +422,6 @@ async fn start_workers(app: &Arc<App>, mailer: &Mailer, phase: &Phase) -> Result
         };
         worker::start(&worker, channel, limits, &phase.tracker, &phase.stop);
     }
-    Ok(())
 }
 
 fn start_listeners(app: &Arc<App>, listeners: Listeners, phases: &Phases) -> Vec<ServerSockets> {

@@ -3,8 +3,10 @@
 //! Belongs here: every setting, its names, its default, and its checks; the only reader of the environment
 //! and of settings files. Does not belong here: what a setting does.
 
+mod recording;
 mod sources;
 
+pub(crate) use recording::Recording;
 pub(crate) use sources::Environment;
 
 use crate::load::LoadArgs;
@@ -35,6 +37,18 @@ pub(crate) struct Args {
     /// Folder for recordings, or `off`.
     #[arg(long, global = true)]
     record: Option<String>,
+    /// A recording goes on in another file past this size, such as 256MiB, or `off`.
+    #[arg(long, global = true)]
+    record_segment_bytes: Option<String>,
+    /// A recording goes on in another file past this time, such as 1h, or `off`.
+    #[arg(long, global = true)]
+    record_segment_time: Option<String>,
+    /// Recordings may take this much space, the oldest files go first; `off` keeps them all.
+    #[arg(long, global = true)]
+    record_keep_bytes: Option<String>,
+    /// Recordings are kept this long after they were last written, such as 7d; `off` keeps them for ever.
+    #[arg(long, global = true)]
+    record_keep_time: Option<String>,
     /// Folder for the store and the mails.
     #[arg(long, global = true)]
     data: Option<String>,
@@ -124,6 +138,7 @@ pub(crate) struct Settings {
     pub(crate) relay: Relay,
     /// `None` records nothing.
     pub(crate) record: Option<PathBuf>,
+    pub(crate) recording: Recording,
     pub(crate) data: PathBuf,
     pub(crate) print_ready: bool,
     pub(crate) retry_scale: f64,
@@ -186,6 +201,7 @@ impl Settings {
                 Some("off") => None,
                 Some(folder) => Some(PathBuf::from(folder)),
             },
+            recording: Recording::read(args, &sources)?,
             data: PathBuf::from(data.unwrap_or_else(|| "flowreel-data".to_owned())),
             print_ready: args.print_ready,
             retry_scale: scale,

@@ -11,6 +11,7 @@ use crate::queue::Queues;
 use crate::request::RequestContext;
 use crate::security::random_hex;
 use crate::store::Store;
+use crate::store::jobs::JobOrigin;
 use crate::store::notifications::News;
 use crate::store::records::{NewFriendRequest, NewPurchase, NewReset};
 use crate::store::sessions::NewSession;
@@ -73,7 +74,7 @@ impl NotificationService {
         let told = Told::Signup {
             username: &user.username,
         };
-        let news = self.news(&told, now);
+        let news = self.news(context, &told, now);
         let (id, jobs) = context
             .in_database(self.store.create_user(user, news, now))
             .await?;
@@ -90,6 +91,7 @@ impl NotificationService {
         now: WallMs,
     ) -> Result<(), AppError> {
         let news = self.news(
+            context,
             &Told::Login {
                 username: &user.username,
                 at: now,
@@ -113,6 +115,7 @@ impl NotificationService {
         now: WallMs,
     ) -> Result<(), AppError> {
         let news = self.news(
+            context,
             &Told::ResetPassword {
                 username: &user.username,
                 token,
@@ -144,7 +147,7 @@ impl NotificationService {
             amount: purchase.amount,
             currency: &purchase.currency,
         };
-        let (news, id) = (self.news(&told, now), purchase.id.clone());
+        let (news, id) = (self.news(context, &told, now), purchase.id.clone());
         let jobs = context
             .in_database(self.store.record_purchase(purchase, news, now))
             .await?;
@@ -161,6 +164,7 @@ impl NotificationService {
         now: WallMs,
     ) -> Result<String, AppError> {
         let news = self.news(
+            context,
             &Told::FriendRequest {
                 from: &from.username,
             },
@@ -181,13 +185,11 @@ impl NotificationService {
         Ok(id)
     }
 
-    #[expect(
-        clippy::unused_self,
-        reason = "the table of channels becomes a setting of the service"
-    )]
-    fn news(&self, told: &Told<'_>, now: WallMs) -> Vec<News> {
+    fn news(&self, context: &RequestContext, told: &Told<'_>, now: WallMs) -> Vec<News> {
         let kind = told.kind();
-        let news_on = |&channel: &Channel| {
+        let run = self.queues.run_id();
+        let count = channels(kind).len();
+        let news_on = |(index, &channel): (usize, &Channel)| {
             let (title, message) = told.text(channel);
             News {
                 id: random_hex::<16>(),
@@ -200,9 +202,13 @@ impl NotificationService {
                     Channel::Email => None,
                     Channel::InApp => Some(WallMs(now.0.saturating_add(IN_APP_LIFE_MS))),
                 },
+                origin: context
+                    .part_of_job(index, count)
+                    .zip(run.clone())
+                    .map(|(part, run)| JobOrigin { run, part }),
             }
         };
-        channels(kind).iter().map(news_on).collect()
+        channels(kind).iter().enumerate().map(news_on).collect()
     }
 }
 

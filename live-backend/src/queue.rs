@@ -7,12 +7,14 @@
 //! can see it. After a crash the stored rows are announced again.
 
 mod lane;
+mod left;
 mod parking;
 
 pub(crate) use lane::Lane;
+pub(crate) use left::LeftJob;
 
-use crate::models::{Channel, Priority, UserId, WallMs};
-use crate::store::jobs::{NewJob, StoredJob};
+use crate::models::{Channel, Priority, UserId};
+use crate::store::jobs::NewJob;
 use crate::telemetry::{Part, Place, Telemetry};
 use parking::Parking;
 use serde::Serialize;
@@ -116,25 +118,37 @@ impl Queues {
         }
     }
 
-    /// Jobs that an earlier process left, each a request of its own in this run's recording.
-    pub(crate) fn resume(&self, jobs: Vec<StoredJob>, now: WallMs) {
+    /// The run that is recorded, as its id's digits.
+    pub(crate) fn run_id(&self) -> Option<String> {
+        let run_id = self.inner.telemetry.run_id();
+        run_id.map(|run_id| run_id.to_string())
+    }
+
+    /// Jobs that an earlier process left. Where the recording goes on with that process's run, they go on
+    /// under their requests; else each is a request of its own in this run's recording.
+    pub(crate) fn resume(&self, jobs: Vec<LeftJob>) {
         let telemetry = &self.inner.telemetry;
-        for stored in jobs {
+        for left in jobs {
+            let known = left
+                .survivor()
+                .filter(|(run, survivor)| {
+                    telemetry.run_id() == Some(*run) && telemetry.goes_on(survivor.part)
+                })
+                .map(|(_, survivor)| survivor.part);
+            let LeftJob { stored, parked } = left;
             let (class, attempt) = (stored.job.kind.class(), stored.attempt);
-            let parked = stored.parked.as_ref().and_then(|(station, due_at)| {
-                let rest_ms = due_at.0.checked_sub(now.0).filter(|&ms| ms > 0)?;
-                Some((Place::from_name(station)?, Duration::from_millis(rest_ms)))
-            });
             let Some((via, rest)) = parked else {
                 let queue = first_queue(stored.job.channel);
-                let part = telemetry.resume_job(class, queue, attempt);
+                let part = known.unwrap_or_else(|| telemetry.resume_job(class, queue, attempt));
                 self.lane(stored.job.channel)
                     .push(Job::new(stored.job, part));
                 continue;
             };
             let rest_ns = u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
             // The stored attempt is the next run; while parked, the part carries the one that failed.
-            let part = telemetry.resume_delayed(class, via, attempt.saturating_sub(1), rest_ns);
+            let part = known.unwrap_or_else(|| {
+                telemetry.resume_delayed(class, via, attempt.saturating_sub(1), rest_ns)
+            });
             self.park(Job::new(stored.job, part), via, rest);
         }
     }

@@ -40,6 +40,13 @@ impl RequestContext {
         &self.inner.id
     }
 
+    /// The part that the job at `index` of `count` will be, once the request is handed over; `None`
+    /// where the request is not recorded.
+    pub(crate) fn part_of_job(&self, index: usize, count: usize) -> Option<Part> {
+        let whole = self.visit().as_ref()?.part();
+        whole.way(index, count)
+    }
+
     /// Runs a store operation as a call to the database from this request.
     pub(crate) async fn in_database<T, E>(
         &self,

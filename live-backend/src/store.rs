@@ -240,6 +240,7 @@ mod tests {
             message: "m".to_owned(),
             priority: Priority::High,
             expires_at: None,
+            origin: None,
         }]
     }
 

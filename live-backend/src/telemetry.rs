@@ -9,6 +9,7 @@
 //! rings, puts the events in order, applies them to the state and writes them to the reel, so that
 //! emitted = written + dropped holds at the end of every run.
 
+mod broken;
 pub mod clock;
 pub mod detail;
 mod emit;
@@ -19,6 +20,9 @@ mod lane;
 mod order;
 pub mod recorder;
 pub mod request;
+mod resume;
+mod retention;
+mod segment;
 mod spool;
 pub mod stage;
 pub mod status;
@@ -26,12 +30,14 @@ pub mod stream;
 pub mod topology;
 pub mod visit;
 
+pub use broken::Survivor;
 pub use clock::Clock;
 pub use detail::Detail;
 pub use emit::{Stage, Telemetry};
 pub use fold::RecorderCounts;
 pub use journey::Part;
 pub use recorder::{Recorder, RecorderError, RecordingEnd, RecordingSettings};
+pub use retention::Keep;
 pub use stream::{FollowError, Follower};
 pub use topology::{Class, Place};
 pub use visit::{AfterFailure, Visit};

@@ -53,10 +53,18 @@ pub(super) struct Walker {
     offset: u64,
     is_header_done: bool,
     is_at_end: bool,
-    /// Other segments of the run may follow, each with a file header.
-    is_joining: bool,
+    reach: Reach,
     /// Where a damaged stretch began, what was wrong there, and how far it was searched.
     damage: Option<Damage>,
+}
+
+/// How far the bytes go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reach {
+    #[default]
+    OneReel,
+    /// Other segments of the run may follow, each with a file header.
+    Segments,
 }
 
 #[derive(Debug)]
@@ -71,7 +79,7 @@ impl Walker {
     /// One that goes on where another file header follows.
     pub(super) fn joining() -> Self {
         Self {
-            is_joining: true,
+            reach: Reach::Segments,
             ..Self::default()
         }
     }
@@ -122,7 +130,9 @@ impl Walker {
             if rest.is_empty() {
                 return Ok(self.damage_step(true));
             }
-            if self.is_joining && MAGIC.starts_with(rest.get(..MAGIC.len()).unwrap_or(rest)) {
+            if self.reach == Reach::Segments
+                && MAGIC.starts_with(rest.get(..MAGIC.len()).unwrap_or(rest))
+            {
                 match FileHeader::decode(rest) {
                     Ok(_) if self.damage.is_some() => return Ok(self.damage_step(false)),
                     Ok(header) => {
@@ -212,7 +222,8 @@ impl Walker {
             .map(|(position, _)| position)
             .find(|&position| {
                 let candidate = after.get(position..).unwrap_or_default();
-                is_mark(candidate, SYNC) || (self.is_joining && is_mark(candidate, MAGIC))
+                is_mark(candidate, SYNC)
+                    || (self.reach == Reach::Segments && is_mark(candidate, MAGIC))
             })
             .unwrap_or(after.len());
         self.skip(next.saturating_add(1));

@@ -8,12 +8,16 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Keys a settings file may have.
-const FILE_KEYS: [&str; 23] = [
+const FILE_KEYS: [&str; 27] = [
     "store",
     "queue",
     "smtp",
     "kafka",
     "record",
+    "record_segment_bytes",
+    "record_segment_time",
+    "record_keep_bytes",
+    "record_keep_time",
     "data",
     "port_base",
     "retry_scale",
@@ -152,7 +156,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-fn wrong(names: &[&str], key: &str, text: &str, wanted: &str) -> ConfigError {
+pub(super) fn wrong(names: &[&str], key: &str, text: &str, wanted: &str) -> ConfigError {
     let names = names.join(" or ");
     ConfigError(format!(
         "the setting {key} ({names}) is `{text}`; write {wanted}"

@@ -92,6 +92,7 @@ mod tests {
                 message: "Hello".to_owned(),
                 priority: Priority::Normal,
                 expires_at: None,
+                origin: None,
             },
             recipient: User {
                 id: UserId(1),

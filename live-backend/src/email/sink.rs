@@ -286,6 +286,7 @@ mod tests {
                 message: ".a line that begins with a dot".to_owned(),
                 priority: Priority::Normal,
                 expires_at: None,
+                origin: None,
             },
             recipient: User {
                 id: UserId(1),

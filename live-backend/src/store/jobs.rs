@@ -8,6 +8,7 @@ use super::{Store, StoreError, signed, unsigned};
 use crate::models::{
     Channel, EmailStatus, InAppStatus, NotificationType, Priority, UserId, WallMs,
 };
+use crate::telemetry::Part;
 use rusqlite::{Connection, Row, params};
 
 /// A job that was just stored.
@@ -29,6 +30,16 @@ pub(crate) struct StoredJob {
     pub(crate) attempt: u16,
     /// Where it is parked and until when; `None` waits in its first queue.
     pub(crate) parked: Option<(String, WallMs)>,
+    /// Its request in the recording of the process that left it, where there was one.
+    pub(crate) origin: Option<JobOrigin>,
+}
+
+/// Which request a job is of: the recorded run, and the part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobOrigin {
+    /// The run's id, in hexadecimal digits.
+    pub(crate) run: String,
+    pub(crate) part: Part,
 }
 
 /// How one run ended, for the history.
@@ -91,7 +102,7 @@ fn insert_one(
     connection
         .prepare_cached(
             "INSERT INTO jobs (channel, state, notification_id, user_id, kind, priority, attempt, \
-             created_at) VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, 1, ?6)",
+             created_at, run, part) VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8)",
         )?
         .execute(params![
             news.channel.name(),
@@ -100,6 +111,8 @@ fn insert_one(
             news.kind.name(),
             news.priority.name(),
             now.to_stored(),
+            news.origin.as_ref().map(|origin| &origin.run),
+            news.origin.as_ref().map(|origin| origin.part.to_string()),
         ])?;
     Ok(NewJob {
         id: connection.last_insert_rowid(),
@@ -235,8 +248,8 @@ impl Store {
     pub(crate) async fn open_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare(
-                "SELECT id, channel, kind, notification_id, user_id, priority, attempt, station, due_at \
-                 FROM jobs WHERE state IN ('waiting', 'delayed') ORDER BY id",
+                "SELECT id, channel, kind, notification_id, user_id, priority, attempt, station, due_at, \
+                 run, part FROM jobs WHERE state IN ('waiting', 'delayed') ORDER BY id",
             )?;
             let rows = statement.query_map([], job_from_row)?;
             rows.map(|row| row.map_err(StoreError::from).and_then(|job| job)).collect()
@@ -305,6 +318,8 @@ fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredJob, StoreError>
         return Ok(Err(StoreError::Corrupt { what }));
     };
     let (station, due_at): (Option<String>, Option<i64>) = (row.get(7)?, row.get(8)?);
+    let (run, part): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
+    let part = part.and_then(|part| part.parse().ok());
     Ok(Ok(StoredJob {
         job: NewJob {
             id,
@@ -316,5 +331,6 @@ fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredJob, StoreError>
         },
         attempt: u16::try_from(row.get::<_, i64>(6)?).unwrap_or(u16::MAX),
         parked: station.zip(due_at.map(WallMs::from_stored)),
+        origin: run.zip(part).map(|(run, part)| JobOrigin { run, part }),
     }))
 }

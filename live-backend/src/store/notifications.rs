@@ -2,6 +2,7 @@
 //!
 //! Belongs here: notification rows and their append-only history. Does not belong here: jobs.
 
+use super::jobs::JobOrigin;
 use super::users::User;
 use super::{Store, StoreError, optional, signed, unsigned};
 use crate::models::{
@@ -22,6 +23,8 @@ pub(crate) struct News {
     pub(crate) priority: Priority,
     /// After this it is not delivered any more; `None` never.
     pub(crate) expires_at: Option<WallMs>,
+    /// The request it is told because of, where that is recorded.
+    pub(crate) origin: Option<JobOrigin>,
 }
 
 /// A notification as stored, with its recipient.
@@ -228,6 +231,7 @@ fn notification_from_row(
             message: row.get(3)?,
             priority,
             expires_at: expires_at.map(WallMs::from_stored),
+            origin: None,
         },
         is_delivered,
         created_at: WallMs::from_stored(row.get(7)?),

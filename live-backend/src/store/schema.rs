@@ -6,7 +6,7 @@ use super::StoreError;
 use rusqlite::Connection;
 
 /// Version of the tables below; kept in the file's `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE signups (
@@ -91,16 +91,27 @@ CREATE TABLE jobs (
   attempt INTEGER NOT NULL,
   station TEXT,
   due_at INTEGER,
-  created_at INTEGER NOT NULL
+  created_at INTEGER NOT NULL,
+  run TEXT,
+  part TEXT
 ) STRICT;
 CREATE INDEX jobs_by_state ON jobs (state, id);
 ";
+
+/// Version 2 knows which request of which recorded run a job is of.
+const FROM_1: &str = "ALTER TABLE jobs ADD COLUMN run TEXT; ALTER TABLE jobs ADD COLUMN part TEXT;";
 
 /// Makes the tables in an empty file; refuses a file that a newer version wrote.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match version {
         VERSION => Ok(()),
+        1 => {
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {FROM_1} PRAGMA user_version = {VERSION}; COMMIT;"
+            ))?;
+            Ok(())
+        }
         0 => {
             connection.execute_batch(&format!(
                 "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started: Instant,
+    /// Time of the run at `started`.
+    offset_ns: u64,
     started_wall_ns: u64,
 }
 
@@ -22,7 +24,23 @@ impl Clock {
             .unwrap_or(Duration::ZERO);
         Self {
             started: Instant::now(),
+            offset_ns: 0,
             started_wall_ns: u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Goes on with the clock of a run that began at that wall time, past `after` whatever the wall
+    /// clock shows now, so that time never falls.
+    #[must_use]
+    pub fn going_on(self, started_wall_ns: u64, after: TimeNs) -> Self {
+        let by_wall_ns = self.wall_ns().saturating_sub(started_wall_ns);
+        let elapsed_ns = self.now().0;
+        Self {
+            offset_ns: by_wall_ns
+                .max(after.0.saturating_add(1))
+                .saturating_sub(elapsed_ns),
+            started_wall_ns,
+            ..self
         }
     }
 
@@ -32,12 +50,14 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the only clock")]
     pub fn now(&self) -> TimeNs {
         let since = Instant::now().saturating_duration_since(self.started);
-        TimeNs(since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos()))
+        let since_ns = since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos());
+        TimeNs(self.offset_ns + since_ns)
     }
 
     /// Waits until that moment of the run; at once where it has passed.
     pub async fn sleep_until(&self, at: TimeNs) {
-        let moment = self.started.checked_add(Duration::from_nanos(at.0));
+        let since_ns = at.0.saturating_sub(self.offset_ns);
+        let moment = self.started.checked_add(Duration::from_nanos(since_ns));
         match moment {
             Some(moment) => tokio::time::sleep_until(moment.into()).await,
             // Past the end of time.
@@ -115,6 +135,21 @@ mod tests {
             last = now;
         }
         assert_eq!(clock.wall_ns_at(TimeNs(5)) - clock.started_wall_ns(), 5);
+    }
+
+    #[test]
+    fn a_run_that_goes_on_goes_on_in_time() {
+        let own = Clock::start();
+        let hour_ns = 3_600_000_000_000;
+        let began_wall_ns = own.started_wall_ns() - hour_ns;
+        let clock = own.going_on(began_wall_ns, TimeNs(5));
+        let since_ns = clock.now().0 - hour_ns;
+        assert!(since_ns < 10_000_000_000, "{since_ns}");
+        assert!(clock.wall_ns().abs_diff(own.wall_ns()) < 1_000_000_000);
+        // A wall clock that was set back does not take the run back.
+        let clock = own.going_on(began_wall_ns, TimeNs(2 * hour_ns));
+        assert!(clock.now().0 > 2 * hour_ns);
+        assert_eq!(clock.started_wall_ns(), began_wall_ns);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: the hot path. Does not belong here: which stages follow each other (stage.rs).
 
+use super::broken::Mended;
 use super::clock::Clock;
 use super::detail::Detail;
 use super::fold::{Fold, Folded, RecorderCounts};
@@ -10,10 +11,11 @@ use super::journey::Part;
 use super::lane::{Entry, LaneRegistry};
 use super::stream::Published;
 use flowreel_engine::model::event::{Outcome, StageEvent};
-use flowreel_engine::model::id::RequestId;
+use flowreel_engine::model::id::{PartId, RequestId};
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::model::topology::Topology;
-use std::collections::HashMap;
+use flowreel_engine::recording::RunId;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     pub(super) topology: Topology,
     pub(super) folded: Folded,
     pub(super) reel: Option<ReelPlace>,
+    /// Parts whose requests an earlier process of this run began and that go on.
+    going_on: HashSet<(RequestId, PartId)>,
     request_count: AtomicU64,
     /// Requests that went several ways and are not over; one entry per such request in flight.
     split: Mutex<HashMap<RequestId, SplitRequest>>,
@@ -42,8 +46,18 @@ pub(super) struct Shared {
 /// Where this run's reel lies, and how far it may be read.
 #[derive(Debug)]
 pub(super) struct ReelPlace {
+    pub(super) run_id: RunId,
+    /// The segment this process began with.
     pub(super) path: PathBuf,
     pub(super) published: Arc<Published>,
+}
+
+/// What an earlier process of the run left.
+#[derive(Debug, Default)]
+pub(super) struct Inherited {
+    /// Highest request number handed out.
+    pub(super) requests: u64,
+    pub(super) mended: Mended,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +81,16 @@ impl Telemetry {
         topology: Topology,
         fold: Fold,
         reel: Option<ReelPlace>,
+        inherited: Inherited,
     ) -> Self {
+        let split = inherited.mended.split.iter().map(|it| {
+            let entry = SplitRequest {
+                part_count: it.part_count,
+                open_count: it.open_count,
+                is_failed: it.is_failed,
+            };
+            (it.request, entry)
+        });
         Self {
             shared: Arc::new(Shared {
                 clock,
@@ -75,10 +98,27 @@ impl Telemetry {
                 folded: Folded::new(fold),
                 reel,
                 topology,
-                request_count: AtomicU64::new(0),
-                split: Mutex::new(HashMap::new()),
+                request_count: AtomicU64::new(inherited.requests),
+                split: Mutex::new(split.collect()),
+                going_on: inherited.mended.going_on,
             }),
         }
+    }
+
+    /// The run that is recorded, or `None` where nothing is.
+    #[must_use]
+    pub fn run_id(&self) -> Option<RunId> {
+        self.shared.reel.as_ref().map(|reel| reel.run_id)
+    }
+
+    /// True where this part is of a request that an earlier process of this run began, and goes on.
+    #[must_use]
+    pub fn goes_on(&self, part: Part) -> bool {
+        self.shared.going_on.contains(&(part.request, part.part))
+    }
+
+    pub(super) fn request_count(&self) -> u64 {
+        self.shared.request_count.load(Ordering::Relaxed)
     }
 
     /// The run's clock.
@@ -93,7 +133,7 @@ impl Telemetry {
         &self.shared.topology
     }
 
-    /// The reel this run is recorded to, or `None` where nothing is recorded.
+    /// The reel this process began to record to, or `None` where nothing is recorded.
     #[must_use]
     pub fn reel_path(&self) -> Option<&Path> {
         self.shared.reel.as_ref().map(|reel| reel.path.as_path())

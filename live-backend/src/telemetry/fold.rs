@@ -83,6 +83,41 @@ impl Fold {
         }
     }
 
+    /// Number of the event that comes next.
+    pub(super) fn next_seq(&self) -> u64 {
+        match self {
+            Self::Bare(state) => state.event_count(),
+            Self::Reel(writer) => writer.next_seq(),
+        }
+    }
+
+    /// Bytes of the open segment, without what was not flushed.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        match self {
+            Self::Bare(_) => 0,
+            Self::Reel(writer) => writer.bytes_written(),
+        }
+    }
+
+    /// Ends the segment and goes on in another outbox; see [`ReelWriter::next_segment`].
+    pub(super) fn next_segment(
+        &mut self,
+        outbox: Outbox,
+        requests: u64,
+        dropped: u64,
+    ) -> Result<(), WriteError> {
+        match self {
+            Self::Bare(_) => Ok(()),
+            Self::Reel(writer) => {
+                let info = FinishInfo {
+                    dropped,
+                    statistics_json: None,
+                };
+                writer.next_segment(outbox, requests, &info).map(drop)
+            }
+        }
+    }
+
     /// Takes in the next event of the run.
     pub(super) fn push(
         &mut self,

@@ -54,6 +54,15 @@ impl Part {
         }
     }
 
+    /// The part that goes the way at `index` of `count`: one way keeps part 0, several make parts 1, 2, …
+    #[must_use]
+    pub fn way(self, index: usize, count: usize) -> Option<Self> {
+        if count <= 1 {
+            return Some(self);
+        }
+        Some(self.copy(u16::try_from(index).ok()?.checked_add(1)?))
+    }
+
     /// An event of this part at `place`; its time is set when it is emitted.
     #[must_use]
     pub(super) const fn event(self, kind: EventKind, place: Place) -> StageEvent {

@@ -3,23 +3,24 @@
 //! Belongs here: the thread, when it flushes, its end. Does not belong here: the hot path (lane.rs), the
 //! reel's bytes (engine) and file (spool.rs), what is read back (status.rs, request.rs).
 
+mod begin;
+mod files;
 mod worker;
 
-use super::clock::{Clock, rfc3339_from_ns};
-use super::emit::{ReelPlace, Telemetry};
-use super::fold::{Fold, RecorderCounts};
+use super::broken::Survivor;
+use super::clock::Clock;
+use super::emit::Telemetry;
+use super::fold::RecorderCounts;
 use super::lane::LaneRegistry;
-use super::spool::{self, Outbox, Spool};
-use super::stream::Published;
+use super::retention::Keep;
+use begin::Begun;
 use flowreel_engine::model::topology::Topology;
-use flowreel_engine::recording::{ReelMeta, ReelWriter, RunId, RunSource, WriteError};
+use flowreel_engine::recording::{RunId, WriteError};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use worker::Worker;
 
 /// Why a recording could not begin or end.
@@ -70,14 +71,24 @@ pub struct RecordingSettings {
     pub folder: Option<PathBuf>,
     /// Facts about the run for whoever opens its reel, such as `retry_scale`; never personal data.
     pub notes: BTreeMap<String, String>,
+    /// The run goes on in another segment past this many bytes; `None` for any length.
+    pub segment_bytes: Option<u64>,
+    /// The run goes on in another segment past this time; `None` for any time.
+    pub segment_time: Option<Duration>,
+    /// What is kept of the folder's live runs.
+    pub keep: Keep,
+    /// Bytes that may wait for a disk that refuses them; `None` for 32 MiB.
+    pub hold_bytes: Option<usize>,
+    /// Stored jobs of the run that a crash may have cut off, each with its run.
+    pub survivors: Vec<(RunId, Survivor)>,
 }
 
 /// How a recording ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingEnd {
-    /// What was emitted, written and lost.
+    /// What was emitted, written and lost by this process.
     pub counts: RecorderCounts,
-    /// The whole reel, where one was recorded.
+    /// The reel it ended in, where one was recorded.
     pub path: Option<PathBuf>,
     /// Its length.
     pub bytes: u64,
@@ -93,7 +104,8 @@ pub struct Recorder {
 
 impl Recorder {
     /// Starts the recorder of a run on this map. The reel's file is made at once, so that a folder that
-    /// cannot be written is known before the first request.
+    /// cannot be written is known before the first request. Where the folder's newest run has no end
+    /// and can go on, it goes on, and the telemetry's clock is that run's.
     ///
     /// # Errors
     /// [`RecorderError::Create`] where the reel cannot be made, [`RecorderError::Thread`] without a thread.
@@ -102,18 +114,20 @@ impl Recorder {
         topology: Topology,
         settings: &RecordingSettings,
     ) -> Result<Self, RecorderError> {
-        let mut fold = Fold::bare(&topology);
-        let mut reel = None;
-        let mut spool = None;
+        let mut begun = Begun::bare(clock, &topology);
         if let Some(folder) = &settings.folder {
-            let (writer, made) = begin_reel(clock, &topology, folder, &settings.notes)?;
-            fold = Fold::Reel(Box::new(writer));
-            reel = Some(made.place);
-            spool = Some(made.spool);
+            begun = begin::reel(clock, &topology, folder, settings)?;
         }
-        let telemetry = Telemetry::over(clock, LaneRegistry::new(), topology, fold, reel);
+        let telemetry = Telemetry::over(
+            begun.clock,
+            LaneRegistry::new(),
+            topology,
+            begun.fold,
+            begun.place,
+            begun.inherited,
+        );
         let (control, commands) = sync_channel(1);
-        let worker = Worker::new(telemetry.clone(), spool);
+        let worker = Worker::new(telemetry.clone(), begun.files, begun.mended_count);
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || worker.run(&commands))
@@ -144,56 +158,8 @@ impl Recorder {
     }
 }
 
-struct MadeReel {
-    place: ReelPlace,
-    spool: Spool<File>,
-}
-
-fn begin_reel(
-    clock: Clock,
-    topology: &Topology,
-    folder: &Path,
-    notes: &BTreeMap<String, String>,
-) -> Result<(ReelWriter<Outbox>, MadeReel), RecorderError> {
-    let run_id = fresh_run_id(clock);
-    let mut meta = ReelMeta::new(run_id, RunSource::Live);
-    meta.started_at_unix_ns = i64::try_from(clock.started_wall_ns()).ok();
-    meta.program = format!("flowreel-live {}", env!("CARGO_PKG_VERSION"));
-    meta.notes.clone_from(notes);
-    let path = folder.join(reel_name(clock, run_id));
-    let file = spool::create(&path).map_err(|source| RecorderError::Create {
-        path: path.clone(),
-        source,
-    })?;
-    let outbox = Outbox::default();
-    let writer = ReelWriter::new(outbox.clone(), &meta, topology)
-        .map_err(|source| RecorderError::Encode { source })?;
-    let published = Arc::new(Published::default());
-    let mut spool = Spool::new(file, path.clone(), outbox, Arc::clone(&published));
-    spool.write_out(clock.now());
-    let place = ReelPlace { path, published };
-    Ok((writer, MadeReel { place, spool }))
-}
-
-/// `live-20260131T120000Z-1a2b3c4d.reel`: sorts by start, and two starts in one second differ.
-fn reel_name(clock: Clock, run_id: RunId) -> String {
-    let started = rfc3339_from_ns(clock.started_wall_ns());
-    let second: String = started
-        .chars()
-        .take_while(|&letter| letter != '.')
-        .filter(|letter| !matches!(letter, '-' | ':'))
-        .collect();
-    let id: String = run_id.to_string().chars().take(8).collect();
-    format!("live-{second}Z-{id}.reel")
-}
-
-// The standard library seeds each `RandomState` from the system's random source.
-fn fresh_run_id(clock: Clock) -> RunId {
-    let random = RandomState::new().build_hasher().finish().to_string();
-    let started = clock.started_wall_ns().to_string();
-    let process = std::process::id().to_string();
-    RunId::derived_from(&[&started, &process, &random])
-}
-
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod segment_tests;

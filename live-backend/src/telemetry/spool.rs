@@ -1,17 +1,21 @@
 //! The reel's file: bytes go out in order, or wait here while the disk refuses them.
 //!
-//! Belongs here: creating, appending, syncing, what happens when the disk says no. Does not belong
-//! here: what the bytes mean (engine), which events they hold (recorder.rs).
+//! Belongs here: appending, syncing, the change to another segment, what happens when the disk says no.
+//! Does not belong here: names of files (segment.rs), what the bytes mean (engine), which events they
+//! hold (recorder.rs).
 //!
-//! The file always holds a prefix of the reel. Every flush hands the bytes to the system, so a crash of
-//! this process loses at most the last flush interval; every [`SYNC_INTERVAL_NS`] and at the end the
-//! file is synced to the disk, so a power failure loses at most that. While the disk refuses bytes they
-//! wait in memory up to [`PENDING_BYTES_MAX`]; past that the recorder drops events, with a count and a
-//! gap in the reel, until the disk takes bytes again.
+//! A file always holds a prefix of its segment. Every flush hands the bytes to the system, so a crash of
+//! this process loses at most the last flush interval; every [`SYNC_INTERVAL_NS`], at a segment's end and
+//! at the run's, the file is synced to the disk, so a power failure loses at most that. While the disk
+//! refuses bytes they wait in memory up to [`PENDING_BYTES_MAX`]; past that the recorder drops events,
+//! with a count and a gap in the reel, until the disk takes bytes again.
+
+mod disk;
+
+pub(super) use disk::DiskFile;
 
 use super::stream::Published;
 use flowreel_engine::model::time::TimeNs;
-use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Longest time between two syncs to the disk.
 const SYNC_INTERVAL_NS: u64 = 5_000_000_000;
 /// Bytes kept while the disk refuses them.
-const PENDING_BYTES_MAX: usize = 32 << 20;
+pub(super) const PENDING_BYTES_MAX: usize = 32 << 20;
 
 /// Where the reel writer puts its bytes; they are taken from here to the file.
 #[derive(Clone, Debug, Default)]
@@ -28,9 +32,13 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    fn take(&self) -> Vec<u8> {
+    fn take_into(&self, pending: &mut Vec<u8>) {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *bytes)
+        if pending.is_empty() {
+            std::mem::swap(pending, &mut bytes);
+        } else {
+            pending.append(&mut bytes);
+        }
     }
 }
 
@@ -48,119 +56,232 @@ impl Write for Outbox {
     }
 }
 
-/// One reel's file and the bytes on their way to it.
+/// What a spool needs of its file; a test gives it one that refuses.
+pub(super) trait Sink: Write {
+    /// Brings what was written to the disk, and waits for it.
+    fn sync(&mut self) -> std::io::Result<()>;
+    /// Begins to bring what was written to the disk, where that is not going on already.
+    fn sync_beside(&mut self);
+    /// How the last such sync ended, told once; `None` while it is going on.
+    fn sync_ended(&mut self) -> Option<std::io::Result<()>>;
+    /// What stands at the beginning is written: the file takes its own name.
+    fn publish(&mut self, path: &Path) -> std::io::Result<()>;
+    /// True while the file can be found under its name.
+    fn is_there(&self, path: &Path) -> bool;
+}
+
+/// One segment on its way to the disk.
 #[derive(Debug)]
-pub(super) struct Spool<F> {
-    file: F,
+pub(super) struct Segment<F> {
+    number: u32,
     path: PathBuf,
+    file: F,
     outbox: Outbox,
     pending: Vec<u8>,
     written_bytes: u64,
     synced_bytes: u64,
-    synced_at: TimeNs,
-    fault_count: u64,
-    is_refused: bool,
-    published: Arc<Published>,
+    is_published: bool,
 }
 
-/// What a spool needs of its file; a test gives it one that refuses.
-pub(super) trait Sink: Write {
-    /// Brings what was written to the disk.
-    fn sync(&mut self) -> std::io::Result<()>;
-}
-
-impl Sink for File {
-    fn sync(&mut self) -> std::io::Result<()> {
-        self.sync_data()
-    }
-}
-
-/// Creates the reel's file, which must not exist yet, and its folder.
-pub(super) fn create(path: &Path) -> std::io::Result<File> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-impl<F: Sink> Spool<F> {
-    pub(super) fn new(file: F, path: PathBuf, outbox: Outbox, published: Arc<Published>) -> Self {
+impl<F: Sink> Segment<F> {
+    pub(super) fn new(number: u32, path: PathBuf, file: F, outbox: Outbox) -> Self {
         Self {
-            file,
+            number,
             path,
+            file,
             outbox,
             pending: Vec::new(),
             written_bytes: 0,
             synced_bytes: 0,
-            synced_at: TimeNs::ZERO,
-            fault_count: 0,
-            is_refused: false,
-            published,
+            is_published: false,
         }
     }
 
-    /// Hands what the writer produced to the system, as far as it takes it, and tells the followers.
-    pub(super) fn write_out(&mut self, now: TimeNs) {
-        let fresh = self.outbox.take();
-        if self.pending.is_empty() {
-            self.pending = fresh;
-        } else {
-            self.pending.extend_from_slice(&fresh);
-        }
+    /// Writes as much as the file takes.
+    fn write_out(&mut self) -> std::io::Result<()> {
+        self.outbox.take_into(&mut self.pending);
         let mut taken = 0;
-        let mut refusal = None;
+        let mut result = Ok(());
         while let Some(rest) = self.pending.get(taken..)
             && !rest.is_empty()
         {
             match self.file.write(rest) {
                 Ok(0) => {
-                    refusal = Some(std::io::ErrorKind::WriteZero.into());
+                    result = Err(std::io::ErrorKind::WriteZero.into());
                     break;
                 }
                 Ok(count) => taken += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    refusal = Some(error);
+                    result = Err(error);
                     break;
                 }
             }
         }
         self.pending.drain(..taken);
         self.written_bytes += taken as u64;
-        self.note(refusal);
-        if taken > 0 {
-            self.published.advance(self.written_bytes);
+        result?;
+        if !self.is_published && self.written_bytes > 0 {
+            self.file.publish(&self.path)?;
+            self.is_published = true;
+        }
+        Ok(())
+    }
+}
+
+/// The files of one run and the bytes on their way to them.
+#[derive(Debug)]
+pub(super) struct Spool<F> {
+    open: Segment<F>,
+    /// The segment before, until its end is written.
+    closing: Option<Segment<F>>,
+    /// The one before, until the disk has it.
+    settling: Option<Segment<F>>,
+    closed_bytes: u64,
+    synced_at: TimeNs,
+    fault_count: u64,
+    is_refused: bool,
+    is_gone: bool,
+    /// Bytes kept while the disk refuses them.
+    pub(super) hold_bytes: usize,
+    published: Arc<Published>,
+}
+
+impl<F: Sink> Spool<F> {
+    pub(super) fn new(open: Segment<F>, published: Arc<Published>) -> Self {
+        Self {
+            open,
+            closing: None,
+            settling: None,
+            closed_bytes: 0,
+            synced_at: TimeNs::ZERO,
+            fault_count: 0,
+            is_refused: false,
+            is_gone: false,
+            hold_bytes: PENDING_BYTES_MAX,
+            published,
+        }
+    }
+
+    /// The writer has ended the open segment and goes on in this one.
+    pub(super) fn change_to(&mut self, next: Segment<F>) {
+        assert!(self.closing.is_none(), "one segment closes at a time");
+        self.closing = Some(std::mem::replace(&mut self.open, next));
+        self.is_gone = false;
+    }
+
+    /// True where the run may go on in another segment: all before this one is written.
+    pub(super) fn can_change(&self) -> bool {
+        self.closing.is_none() && self.open.is_published && self.open.pending.is_empty()
+    }
+
+    /// Hands what the writer produced to the system, as far as it takes it, and tells the followers.
+    pub(super) fn write_out(&mut self, now: TimeNs) {
+        let result = self.write_segments();
+        self.note(result.err());
+        self.published.wait_with(self.pending_bytes());
+        if self.open.is_published {
+            self.published
+                .advance(self.open.number, &self.open.path, self.open.written_bytes);
         }
         if now.since_ns(self.synced_at) >= SYNC_INTERVAL_NS {
-            self.sync(now);
+            self.synced_at = now;
+            self.look_after();
+        }
+    }
+
+    fn write_segments(&mut self) -> std::io::Result<()> {
+        if let Some(closing) = &mut self.closing {
+            let written = closing.write_out();
+            // What follows it is not written before it is whole.
+            if written.is_err() {
+                self.open.outbox.take_into(&mut self.open.pending);
+                return written;
+            }
+            self.published.close(closing.number, closing.written_bytes);
+            self.closed_bytes += closing.written_bytes;
+            closing.file.sync_beside();
+            self.settling = self.closing.take();
+        }
+        self.open.write_out()
+    }
+
+    /// Begins a sync, and looks whether the file is still where it was made.
+    fn look_after(&mut self) {
+        if let Some(settling) = &mut self.settling
+            && let Some(ended) = settling.file.sync_ended()
+        {
+            self.settling = None;
+            self.note_sync(ended);
+        }
+        if let Some(ended) = self.open.file.sync_ended() {
+            self.note_sync(ended);
+            if self.open.synced_bytes != self.open.written_bytes {
+                self.open.file.sync_beside();
+                self.open.synced_bytes = self.open.written_bytes;
+            }
+        }
+        if self.open.is_published && !self.is_gone && !self.open.file.is_there(&self.open.path) {
+            self.is_gone = true;
+            self.fault_count += 1;
+            tracing::error!(
+                "the recording {} was deleted or moved while it was written; the run goes on in another \
+                 file, and what that one held is lost unless it was moved",
+                self.open.path.display()
+            );
         }
     }
 
     /// Brings what was written to the disk.
-    pub(super) fn sync(&mut self, now: TimeNs) {
-        self.synced_at = now;
-        if self.synced_bytes == self.written_bytes {
-            return;
+    pub(super) fn sync(&mut self) {
+        if let Some(settling) = &mut self.settling.take() {
+            let ended = settling.file.sync();
+            self.note_sync(ended);
         }
-        match self.file.sync() {
-            Ok(()) => self.synced_bytes = self.written_bytes,
-            Err(error) => self.note(Some(error)),
+        let ended = self.open.file.sync();
+        self.note_sync(ended);
+    }
+
+    fn note_sync(&mut self, ended: std::io::Result<()>) {
+        if ended.is_err() {
+            self.note(ended.err());
         }
+    }
+
+    /// True where the open segment's file is not in its folder now.
+    pub(super) fn is_lost(&self) -> bool {
+        !self.open.file.is_there(&self.open.path)
+    }
+
+    /// True where the open segment's file was seen to be no longer in its folder.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     /// True while more bytes wait than are kept; events must be dropped until it is false again.
     pub(super) fn is_overfull(&self) -> bool {
-        self.pending.len() > PENDING_BYTES_MAX
+        self.pending_bytes() > self.hold_bytes
     }
 
-    /// True while some bytes wait for a disk that refused them.
+    /// Bytes that wait for a disk that refused them.
+    pub(super) fn pending_bytes(&self) -> usize {
+        let closing = self.closing.as_ref().map_or(0, |it| it.pending.len());
+        self.open.pending.len() + closing
+    }
+
+    /// True while anything waits for a disk that refused it.
     pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        self.pending_bytes() > 0 || self.closing.is_some() || !self.open.is_published
     }
 
-    /// Bytes handed to the system so far.
+    /// Where the open segment lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.open.path
+    }
+
+    /// Bytes of the open segment handed to the system so far.
     pub(super) fn written_bytes(&self) -> u64 {
-        self.written_bytes
+        self.open.written_bytes
     }
 
     /// Refusals so far.
@@ -169,9 +290,10 @@ impl<F: Sink> Spool<F> {
     }
 
     fn note(&mut self, refusal: Option<std::io::Error>) {
+        let shown = self.closing.as_ref().unwrap_or(&self.open).path.display();
         let Some(error) = refusal else {
             if self.is_refused {
-                tracing::info!("the recording {} is written again", self.path.display());
+                tracing::info!("the recording {shown} is written again");
             }
             self.is_refused = false;
             return;
@@ -180,9 +302,8 @@ impl<F: Sink> Spool<F> {
         if !self.is_refused {
             tracing::error!(
                 %error,
-                "cannot write the recording {}: {error}; free space on that disk, up to 32 MiB of the \
+                "cannot write the recording {shown}: {error}; free space on that disk, up to 32 MiB of the \
                  recording wait in memory until then",
-                self.path.display()
             );
         }
         self.is_refused = true;
@@ -190,74 +311,4 @@ impl<F: Sink> Spool<F> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Default)]
-    struct Disk {
-        bytes: Vec<u8>,
-        room: usize,
-    }
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            let count = bytes.len().min(self.room);
-            if count == 0 {
-                return Err(std::io::ErrorKind::StorageFull.into());
-            }
-            self.room -= count;
-            self.bytes.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Sink for Disk {
-        fn sync(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_full_disk_delays_bytes_and_neither_loses_nor_repeats_any() {
-        let mut outbox = Outbox::default();
-        let disk = Disk {
-            room: 5,
-            ..Disk::default()
-        };
-        let published = Arc::new(Published::default());
-        let path = PathBuf::from("run.reel");
-        let mut spool = Spool::new(disk, path, outbox.clone(), published);
-        outbox.write_all(b"0123456789").expect("memory");
-        spool.write_out(TimeNs(1));
-        assert_eq!((spool.written_bytes(), spool.fault_count()), (5, 1));
-        assert!(spool.has_pending());
-        outbox.write_all(b"abc").expect("memory");
-        spool.write_out(TimeNs(2));
-        assert_eq!(spool.fault_count(), 2);
-        spool.file.room = 100;
-        spool.write_out(TimeNs(3));
-        assert_eq!(spool.file.bytes, b"0123456789abc");
-        assert!(!spool.has_pending());
-    }
-
-    #[test]
-    fn past_the_limit_events_must_be_dropped() {
-        let mut outbox = Outbox::default();
-        let published = Arc::new(Published::default());
-        let path = PathBuf::from("run.reel");
-        let mut spool = Spool::new(Disk::default(), path, outbox.clone(), published);
-        let block = vec![0; 1 << 20];
-        for _ in 0..33 {
-            outbox.write_all(&block).expect("memory");
-        }
-        spool.write_out(TimeNs(1));
-        assert!(spool.is_overfull());
-        spool.file.room = usize::MAX;
-        spool.write_out(TimeNs(2));
-        assert!(!spool.is_overfull());
-    }
-}
+mod tests;

@@ -268,7 +268,7 @@ fn added(part: Part, from: Place, queue: Place, priority: u64) -> [StageEvent; 2
 }
 
 /// 1 + the position of the path that runs through `place`, 0 where none does.
-const fn path_code(place: Place) -> u64 {
+pub(super) const fn path_code(place: Place) -> u64 {
     match place {
         Place::Mail | Place::Retry1 | Place::Retry2 | Place::MailWorker | Place::Smtp => 1,
         Place::InApp | Place::InAppRetry | Place::InAppWorker | Place::Websocket => 2,

@@ -240,6 +240,8 @@ pub struct RecordingStatus {
     pub followers: u64,
     /// Followers dropped because they left data lying.
     pub dropped_followers: u64,
+    /// Bytes that wait in memory for a disk that refuses them.
+    pub waiting_bytes: u64,
     /// Events that contradicted the state; 0 in a sound run.
     pub anomalies: u64,
     /// Emitted, written and lost.
@@ -286,6 +288,7 @@ impl Telemetry {
                 bytes: reel.map_or(0, |reel| reel.published.bytes()),
                 followers: reel.map_or(0, |reel| reel.published.follower_count()),
                 dropped_followers: reel.map_or(0, |reel| reel.published.dropped_follower_count()),
+                waiting_bytes: self.waiting_bytes(),
                 anomalies: state.anomalies().total(),
                 counts: self.counts(),
             },

@@ -1,7 +1,9 @@
-//! The growing reel for followers: all bytes so far, then each flush as it is written, until the end.
+//! The growing run for followers: all bytes so far, then each flush as it is written, until the end.
 //!
-//! Belongs here: how far a reel may be read, and reading it at a follower's own pace. Does not belong
+//! Belongs here: how far a run may be read, and reading it at a follower's own pace. Does not belong
 //! here: HTTP (controllers), what the bytes mean (engine).
+//!
+//! Segments follow each other without a break; a follower begins with the oldest one kept.
 //!
 //! A follower reads the reel's file, so a slow one costs one chunk of memory and holds nobody up. One
 //! that leaves data lying for [`STALL_NS_MAX`] is dropped, with a count, when it comes back.
@@ -9,9 +11,9 @@
 use super::clock::Clock;
 use super::emit::Telemetry;
 use flowreel_engine::model::time::TimeNs;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
@@ -44,34 +46,109 @@ pub enum FollowError {
     Stalled,
 }
 
-/// How far the reel may be read, and who reads it.
+/// How far the run's reels may be read, and who reads them.
 #[derive(Debug)]
 pub(super) struct Published {
     extent: watch::Sender<Extent>,
+    /// Every segment kept, in order, the open one last.
+    segments: Mutex<Vec<Kept>>,
+    /// Bytes that wait in memory for the disk.
+    waiting_bytes: AtomicU64,
     follower_count: AtomicU64,
     dropped_follower_count: AtomicU64,
 }
 
+/// The open segment and the run as a whole.
 #[derive(Clone, Copy, Debug, Default)]
 struct Extent {
+    number: u32,
     bytes: u64,
+    bytes_before: u64,
+    /// Events before this number are with the system.
+    next_seq: u64,
     is_ended: bool,
+}
+
+/// A segment that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) number: u32,
+    pub(super) path: PathBuf,
+    /// Its length, once nothing is added any more.
+    pub(super) bytes: Option<u64>,
 }
 
 impl Default for Published {
     fn default() -> Self {
-        Self {
-            extent: watch::Sender::new(Extent::default()),
-            follower_count: AtomicU64::new(0),
-            dropped_follower_count: AtomicU64::new(0),
-        }
+        Self::after(Vec::new())
     }
 }
 
 impl Published {
-    /// That many bytes may be read now.
-    pub(super) fn advance(&self, bytes: u64) {
-        self.extent.send_modify(|extent| extent.bytes = bytes);
+    /// With segments of this run that an earlier process wrote.
+    pub(super) fn after(earlier: Vec<Kept>) -> Self {
+        Self {
+            extent: watch::Sender::new(Extent::default()),
+            segments: Mutex::new(earlier),
+            waiting_bytes: AtomicU64::new(0),
+            follower_count: AtomicU64::new(0),
+            dropped_follower_count: AtomicU64::new(0),
+        }
+    }
+
+    /// That many bytes of the open segment may be read now.
+    pub(super) fn advance(&self, number: u32, path: &Path, bytes: u64) {
+        {
+            let mut segments = self.segments();
+            if segments.last().is_none_or(|last| last.number < number) {
+                segments.push(Kept {
+                    number,
+                    path: path.to_owned(),
+                    bytes: None,
+                });
+            }
+        }
+        self.extent.send_if_modified(|extent| {
+            let is_news = (extent.number, extent.bytes) != (number, bytes);
+            if extent.number != number {
+                extent.bytes_before += extent.bytes;
+            }
+            (extent.number, extent.bytes) = (number, bytes);
+            is_news
+        });
+    }
+
+    /// Nothing is added to this segment any more.
+    pub(super) fn close(&self, number: u32, bytes: u64) {
+        for kept in self.segments().iter_mut() {
+            if kept.number == number {
+                kept.bytes = Some(bytes);
+            }
+        }
+        self.extent.send_modify(|_extent| {});
+    }
+
+    /// These files are there no longer.
+    pub(super) fn forget(&self, is_deleted: impl Fn(&Path) -> bool) {
+        self.segments().retain(|kept| !is_deleted(&kept.path));
+    }
+
+    /// Events before this number are with the system.
+    pub(super) fn acknowledge(&self, next_seq: u64) {
+        self.extent.send_if_modified(|extent| {
+            let is_news = extent.next_seq < next_seq;
+            extent.next_seq = next_seq.max(extent.next_seq);
+            is_news
+        });
+    }
+
+    /// So many bytes wait in memory for the disk.
+    pub(super) fn wait_with(&self, bytes: usize) {
+        self.waiting_bytes.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes.load(Ordering::Relaxed)
     }
 
     /// Nothing follows any more.
@@ -79,8 +156,24 @@ impl Published {
         self.extent.send_modify(|extent| extent.is_ended = true);
     }
 
+    /// Bytes this process has written of the run.
     pub(super) fn bytes(&self) -> u64 {
-        self.extent.borrow().bytes
+        let extent = self.extent.borrow();
+        extent.bytes_before + extent.bytes
+    }
+
+    pub(super) fn next_seq(&self) -> u64 {
+        self.extent.borrow().next_seq
+    }
+
+    fn segments(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first segment kept of this number or a later one.
+    fn first_since(&self, number: u32) -> Option<Kept> {
+        let segments = self.segments();
+        segments.iter().find(|kept| kept.number >= number).cloned()
     }
 
     pub(super) fn follower_count(&self) -> u64 {
@@ -92,10 +185,11 @@ impl Published {
     }
 }
 
-/// One reader of the growing reel.
+/// One reader of the growing run, segment by segment.
 #[derive(Debug)]
 pub struct Follower {
-    path: PathBuf,
+    /// Number of the segment that is read.
+    number: u32,
     file: Option<File>,
     offset: u64,
     clock: Clock,
@@ -104,8 +198,20 @@ pub struct Follower {
     published: Arc<Published>,
 }
 
+/// What a follower finds.
+enum Present {
+    /// So many bytes of its segment.
+    Bytes(Kept, u64),
+    /// Its segment is read to its end and another one is there.
+    NextSegment,
+    /// Nothing yet.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
 impl Telemetry {
-    /// Follows this run's reel from its first byte.
+    /// Follows this run from the first byte of the oldest segment kept.
     ///
     /// # Errors
     /// [`FollowError::Off`] where nothing is recorded, [`FollowError::Crowded`] past 64 followers.
@@ -117,7 +223,7 @@ impl Telemetry {
             return Err(FollowError::Crowded);
         }
         Ok(Follower {
-            path: reel.path.clone(),
+            number: 0,
             file: None,
             offset: 0,
             clock: self.clock(),
@@ -126,29 +232,102 @@ impl Telemetry {
             published,
         })
     }
+
+    /// Number of the first event that the system does not have yet; all before it outlive this process.
+    /// `None` where nothing is recorded.
+    #[must_use]
+    pub fn acknowledged_seq(&self) -> Option<u64> {
+        let reel = self.shared.reel.as_ref()?;
+        Some(reel.published.next_seq())
+    }
+}
+
+impl Telemetry {
+    /// Bytes of the recording that wait in memory for a disk that refuses them.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u64 {
+        let reel = self.shared.reel.as_ref();
+        reel.map_or(0, |reel| reel.published.waiting_bytes())
+    }
 }
 
 impl Follower {
-    /// The next bytes, waiting until some are there; `None` after the reel's last byte.
+    /// The next bytes, waiting until some are there; `None` after the run's last byte.
     ///
     /// # Errors
     /// [`FollowError::Stalled`] where the last call was too long ago, [`FollowError::Read`] where the file fails.
     pub async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, FollowError> {
         let lay_since_ns = self.clock.now().since_ns(self.served_at);
-        if self.extent.borrow().bytes > self.offset && lay_since_ns > STALL_NS_MAX {
+        if lay_since_ns > STALL_NS_MAX && matches!(self.present(), Present::Bytes(..)) {
             self.published
                 .dropped_follower_count
                 .fetch_add(1, Ordering::Relaxed);
             return Err(FollowError::Stalled);
         }
-        let extent = *self
-            .extent
-            .wait_for(|extent| extent.bytes > self.offset || extent.is_ended)
-            .await
-            .map_err(|_closed| FollowError::Off)?;
-        let chunk = self.read(extent.bytes).await;
-        self.served_at = self.clock.now();
-        chunk.map_err(|source| FollowError::Read { source })
+        loop {
+            match self.present() {
+                Present::Bytes(kept, until) => {
+                    let chunk = self.read(&kept, until).await;
+                    self.served_at = self.clock.now();
+                    match chunk {
+                        Ok(chunk) => return Ok(Some(chunk)),
+                        // Deleted before it was opened; the next one says what is missing.
+                        Err(error)
+                            if self.file.is_none()
+                                && error.kind() == std::io::ErrorKind::NotFound
+                                && kept.bytes.is_some() =>
+                        {
+                            self.go_to(kept.number.saturating_add(1));
+                        }
+                        Err(source) => return Err(FollowError::Read { source }),
+                    }
+                }
+                Present::NextSegment => self.go_to(self.number.saturating_add(1)),
+                Present::Nothing => {
+                    let changed = self.extent.changed().await;
+                    changed.map_err(|_closed| FollowError::Off)?;
+                }
+                Present::End => return Ok(None),
+            }
+        }
+    }
+
+    fn go_to(&mut self, number: u32) {
+        (self.number, self.file, self.offset) = (number, None, 0);
+    }
+
+    fn present(&mut self) -> Present {
+        // Seen before the list is looked at, so that a change in between wakes this follower.
+        let extent = *self.extent.borrow_and_update();
+        let Some(kept) = self.published.first_since(self.number) else {
+            return if extent.is_ended {
+                Present::End
+            } else {
+                Present::Nothing
+            };
+        };
+        if kept.number != self.number {
+            if self.file.is_some() {
+                // Its own file was deleted while it was read; the next one says what is missing.
+                return Present::NextSegment;
+            }
+            self.go_to(kept.number);
+        }
+        let is_open = kept.number == extent.number;
+        let until = match kept.bytes {
+            Some(bytes) => bytes,
+            None if is_open => extent.bytes,
+            None => self.offset,
+        };
+        if until > self.offset {
+            Present::Bytes(kept, until)
+        } else if kept.bytes.is_some() && kept.number < extent.number {
+            Present::NextSegment
+        } else if extent.is_ended && is_open {
+            Present::End
+        } else {
+            Present::Nothing
+        }
     }
 
     /// The chunks as a stream, which ends after the reel's last byte or the first error.
@@ -165,22 +344,19 @@ impl Follower {
         })
     }
 
-    async fn read(&mut self, until: u64) -> std::io::Result<Option<Vec<u8>>> {
+    async fn read(&mut self, kept: &Kept, until: u64) -> std::io::Result<Vec<u8>> {
         let present = until.saturating_sub(self.offset);
-        if present == 0 {
-            return Ok(None);
-        }
         let length = usize::try_from(present).map_or(CHUNK_BYTES, |bytes| bytes.min(CHUNK_BYTES));
         let mut chunk = vec![0; length];
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => File::open(&self.path).await?,
+            None => File::open(&kept.path).await?,
         };
         file.seek(std::io::SeekFrom::Start(self.offset)).await?;
         file.read_exact(&mut chunk).await?;
         self.offset += chunk.len() as u64;
         self.file = Some(file);
-        Ok(Some(chunk))
+        Ok(chunk)
     }
 }
 

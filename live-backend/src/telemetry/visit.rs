@@ -197,6 +197,12 @@ impl Visit {
         }
     }
 
+    /// What a kill leaves: nobody says how it ended.
+    #[cfg(test)]
+    pub(super) fn cut_off(mut self) {
+        self.is_open = false;
+    }
+
     fn close(&mut self, outcome: Outcome) -> StageEvent {
         self.is_open = false;
         let mut ended = self.part.event(EventKind::ServiceEnded, self.place);

@@ -188,6 +188,12 @@ impl Backend {
         PathBuf::from(self.ready["reel"].as_str().expect("a recording was on"))
     }
 
+    /// Asks it to stop where it cannot do so in good order; the answer is its exit code.
+    pub(crate) fn stop_badly(&mut self) -> Option<i32> {
+        self.signal("-TERM");
+        self.await_end().code()
+    }
+
     /// Ends it without a warning.
     pub(crate) fn kill(&mut self) {
         self.signal("-KILL");

@@ -9,7 +9,11 @@ mod crash;
 #[cfg(test)]
 mod first_flow;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod load;
 #[cfg(test)]

@@ -114,6 +114,13 @@ impl<'a> Feed<'a> {
                 StreamItem::Details { first, records } => {
                     self.outlet.send(Message::Details(first, records))?;
                 }
+                // Of events that an earlier connection passed on.
+                StreamItem::Gap(gap)
+                    if gap.first_seq.is_some_and(|first| {
+                        first < self.next_seq
+                            && first.saturating_add(gap.events.unwrap_or(0)) <= self.next_seq
+                    }) => {}
+                StreamItem::State(state) if state.event_count() < self.next_seq => {}
                 StreamItem::Gap(gap) => self.outlet.send(Message::Gap {
                     from: gap.from_t_ns,
                     to: gap.to_t_ns,

@@ -8,7 +8,7 @@ use flowreel_engine::model::event::{EventKind, Outcome};
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::recording::{ReelReader, StreamDecoder, StreamItem};
 
-fn topology() -> Topology {
+pub(super) fn topology() -> Topology {
     live_topology(&TopologySettings {
         balancer_port: 8000,
         server_ports: [5001, 5002, 5003],
@@ -24,7 +24,7 @@ fn recorder(settings: &RecordingSettings) -> Recorder {
     Recorder::start(Clock::start(), topology(), settings).expect("a thread can be had")
 }
 
-fn play_login(telemetry: &Telemetry) -> RequestId {
+pub(super) fn play_login(telemetry: &Telemetry) -> RequestId {
     let part = telemetry.begin_request(Class::Login, 7);
     let balancer = telemetry.enter(part, Place::Clients, Place::Balancer);
     balancer.picked(Place::Server2, 1, "round-robin");
@@ -144,10 +144,10 @@ fn a_visit_that_is_dropped_closes_and_ends_its_request() {
 }
 
 /// A folder of this test alone, removed at its end.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let unique = format!("flowreel-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(unique);
         std::fs::create_dir_all(&path).expect("a folder can be made");

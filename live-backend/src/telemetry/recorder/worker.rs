@@ -2,25 +2,25 @@
 //!
 //! Belongs here: the loop and its bookkeeping. Does not belong here: how a recording begins (recorder.rs).
 
+use super::files::Files;
 use super::{RecorderError, RecordingEnd};
 use crate::telemetry::emit::Telemetry;
 use crate::telemetry::fold::{FoldedInner, RecorderCounts};
 use crate::telemetry::lane::{Entry, LaneExit};
 use crate::telemetry::order::{Order, WINDOW_NS};
-use crate::telemetry::spool::Spool;
 use flowreel_engine::model::event::{EventKind, StageEvent};
 use flowreel_engine::model::id::{ComponentId, DetailId};
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::recording::{Gap, GapReason, WriteError};
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// How often the lanes are emptied.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(5);
-/// How often events reach the file and its followers.
-const FLUSH_INTERVAL_NS: u64 = 250_000_000;
+/// How often events reach the file and its followers. With the window in which they are put in order and
+/// one drain interval, an event is with the system 250 ms after it was emitted, with 55 ms to spare.
+const FLUSH_INTERVAL_NS: u64 = 150_000_000;
 /// Events held at most; past it the lanes are left alone until some could be let go.
 const HELD_COUNT_MAX: usize = 262_144;
 /// Tries to bring the reel's last bytes to a disk that refuses them, one drain interval apart.
@@ -29,7 +29,7 @@ const END_TRIES: u32 = 200;
 #[derive(Debug)]
 pub(super) struct Worker {
     telemetry: Telemetry,
-    spool: Option<Spool<File>>,
+    files: Option<Files>,
     lanes: Vec<Lane>,
     lane_count: u64,
     gone: LaneTotals,
@@ -59,18 +59,21 @@ struct LaneTotals {
 }
 
 impl Worker {
-    pub(super) fn new(telemetry: Telemetry, spool: Option<Spool<File>>) -> Self {
+    /// `mended_count` events were written before there was a thread.
+    pub(super) fn new(telemetry: Telemetry, files: Option<Files>, mended_count: u64) -> Self {
+        let now = telemetry.now();
+        let last_t_ns = telemetry.shared.folded.lock().fold.state().now();
         Self {
             telemetry,
-            spool,
+            files,
             lanes: Vec::new(),
             lane_count: 0,
             gone: LaneTotals::default(),
             order: Order::default(),
-            written: 0,
-            last_t_ns: TimeNs::ZERO,
-            flushed_at: TimeNs::ZERO,
-            marks: 0,
+            written: mended_count,
+            last_t_ns,
+            flushed_at: now,
+            marks: mended_count,
             refused: 0,
             told_lost: 0,
         }
@@ -100,7 +103,8 @@ impl Worker {
         self.tell_losses();
         let shared = Arc::clone(&self.telemetry.shared);
         shared.folded.settle(TimeNs::MAX);
-        let dropped = self.counts().dropped;
+        let lost_before = self.files.as_ref().map_or(0, |files| files.lost_before);
+        let dropped = self.counts().dropped.saturating_add(lost_before);
         let ended = shared.folded.lock().fold.finish(dropped);
         self.publish();
         let mut end = RecordingEnd {
@@ -108,7 +112,9 @@ impl Worker {
             path: None,
             bytes: 0,
         };
-        if let Some(spool) = &mut self.spool {
+        debug_assert!(commands.try_recv().is_err(), "nobody can send any more");
+        if let (Some(files), Some(reel)) = (&mut self.files, &shared.reel) {
+            let spool = &mut files.spool;
             for _try in 0..END_TRIES {
                 spool.write_out(self.telemetry.now());
                 if !spool.has_pending() {
@@ -117,17 +123,14 @@ impl Worker {
                 // The control channel is closed, so this is a pause without a wake-up.
                 std::thread::park_timeout(DRAIN_INTERVAL);
             }
-            spool.sync(self.telemetry.now());
+            spool.sync();
             end.bytes = spool.written_bytes();
-        }
-        debug_assert!(commands.try_recv().is_err(), "nobody can send any more");
-        if let Some(reel) = &shared.reel {
             reel.published.end();
-            if self.spool.as_ref().is_some_and(Spool::has_pending) {
-                let path = reel.path.clone();
+            let path = spool.path().to_owned();
+            if spool.has_pending() || spool.is_lost() {
                 return Err(RecorderError::Unwritten { path });
             }
-            end.path = Some(reel.path.clone());
+            end.path = Some(path);
         }
         ended.map_err(|source| RecorderError::Encode { source })?;
         Ok(end)
@@ -155,8 +158,9 @@ impl Worker {
                 taken += 1;
             }
             if is_gone && lane.exit.ring.is_empty() {
-                self.gone.emitted += lane.exit.counts.emitted();
-                self.gone.dropped += lane.exit.counts.dropped();
+                let dropped = lane.exit.dropped.count();
+                self.gone.emitted += lane.position + dropped;
+                self.gone.dropped += dropped;
                 self.lanes.swap_remove(index);
             } else {
                 index += 1;
@@ -186,7 +190,7 @@ impl Worker {
 
     fn write(&mut self, folded: &mut FoldedInner, entry: Entry) {
         let Entry { mut event, detail } = entry;
-        event.seq = self.written;
+        event.seq = folded.fold.next_seq();
         event.detail = DetailId::NONE;
         // A gap mark made in between may carry a later time than the window's last event.
         event.t_ns = event.t_ns.max(self.last_t_ns);
@@ -232,18 +236,30 @@ impl Worker {
     }
 
     fn flush(&mut self, now: TimeNs) {
-        let Some(spool) = &mut self.spool else {
+        let dropped = self.lost();
+        let shared = Arc::clone(&self.telemetry.shared);
+        let (Some(files), Some(reel)) = (&mut self.files, &shared.reel) else {
             return;
         };
-        let flushed = self.telemetry.shared.folded.lock().fold.flush();
-        if let Err(error) = flushed {
-            report(&error);
+        let next_seq = {
+            let mut folded = shared.folded.lock();
+            if let Err(error) = folded.fold.flush() {
+                report(&error);
+            }
+            let next_seq = folded.fold.next_seq();
+            let requests = self.telemetry.request_count();
+            files.change_if_due(&mut folded, requests, dropped, now);
+            next_seq
+        };
+        if files.write_out(now) {
+            reel.published.acknowledge(next_seq);
         }
-        spool.write_out(now);
+        files.clear(&reel.published, now);
     }
 
     fn is_overfull(&self) -> bool {
-        self.spool.as_ref().is_some_and(Spool::is_overfull)
+        let files = self.files.as_ref();
+        files.is_some_and(|files| files.spool.is_overfull())
     }
 
     fn lane_totals(&self) -> LaneTotals {
@@ -253,8 +269,9 @@ impl Worker {
             dropped: self.gone.dropped + homeless,
         };
         for lane in &self.lanes {
-            totals.emitted += lane.exit.counts.emitted();
-            totals.dropped += lane.exit.counts.dropped();
+            let dropped = lane.exit.dropped.count();
+            totals.emitted += lane.position + lane.exit.ring.slots() as u64 + dropped;
+            totals.dropped += dropped;
         }
         totals
     }
@@ -270,7 +287,7 @@ impl Worker {
             written: self.written,
             dropped: totals.dropped + self.refused,
             late: self.order.late_count(),
-            disk_faults: self.spool.as_ref().map_or(0, Spool::fault_count),
+            disk_faults: self.files.as_ref().map_or(0, |it| it.spool.fault_count()),
         }
     }
 

@@ -1,0 +1,138 @@
+//! What recording costs the backend: CPU time for the same requests with a recording and without.
+//!
+//! Belongs here: the pair of backends and the load on them. Does not belong here: the hot path alone
+//! (telemetry.rs).
+//!
+//! Two backends run side by side, one of them recording. In each round both get the same load one after
+//! the other, in changing order, and the CPU time each process spent on it is compared. Purchases only,
+//! because a login is a password hash and nothing else. Threads that others keep busy do not count, so
+//! the figure holds on a machine that is not quiet; 100 ticks a second are what the system counts in.
+
+use flowreel_live_backend::load::{LoadArgs, LoadSettings, run};
+use flowreel_live_backend::telemetry::Clock;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+const ROUND_COUNT: u64 = 12;
+const RATE_PER_S: f64 = 150.0;
+/// Processor time is told in these, 100 a second on every Linux there is.
+const TICK_MS: f64 = 10.0;
+
+struct Backend {
+    child: Child,
+    url: String,
+    folder: PathBuf,
+}
+
+impl Backend {
+    fn start(name: &str, is_recorded: bool) -> Self {
+        let unique = format!("flowreel-bench-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(unique);
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        let recordings = folder.join("recordings");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowreel-live"));
+        command
+            .current_dir(&folder)
+            .env_clear()
+            .env("RUST_LOG", "error")
+            .args(["--port-base", "0", "--print-ready", "--data"])
+            .arg(folder.join("data"))
+            .arg("--record");
+        if is_recorded {
+            command.arg(recordings);
+        } else {
+            command.arg("off");
+        }
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program was built with this bench");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("a ready line");
+        let ready: Value = serde_json::from_str(&line).expect("the ready line is JSON");
+        let url = ready["urls"]["balancer"]
+            .as_str()
+            .expect("a URL")
+            .to_owned();
+        Self { child, url, folder }
+    }
+
+    /// Processor time so far, in ticks: fields 14 and 15 of its `stat` (proc(5)).
+    fn ticks(&self) -> u64 {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(path).expect("Linux");
+        let (_, after_name) = stat.rsplit_once(')').expect("a name in brackets");
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let of = |index: usize| -> u64 { fields[index].parse().expect("a number") };
+        of(11) + of(12)
+    }
+
+    /// Ticks and requests of one load.
+    fn load(&self, runtime: &tokio::runtime::Runtime, seed: u64) -> (u64, u64) {
+        let args = LoadArgs {
+            url: self.url.clone(),
+            duration: "4s".to_owned(),
+            rate: RATE_PER_S,
+            users: 2,
+            mix: "purchase=1".parse().expect("a mix"),
+            seed,
+            warmup: "0s".to_owned(),
+            drain: "0s".to_owned(),
+        };
+        let settings = LoadSettings::try_from(&args).expect("sensible settings");
+        let before = self.ticks();
+        let report = runtime.block_on(run(&settings, Clock::start()));
+        let report = report.expect("the backend answers");
+        assert_eq!(report.failed, 0, "{:?}", report.errors);
+        (self.ticks() - before, report.accepted)
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "printing")]
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be had");
+    let pair = [Backend::start("off", false), Backend::start("on", true)];
+    // Both have seen a load before anything is measured.
+    for backend in &pair {
+        backend.load(&runtime, 0);
+    }
+    let (mut ticks, mut requests, mut ratios) = ([0, 0], [0, 0], Vec::new());
+    for round in 1..=ROUND_COUNT {
+        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        let mut own = [0.0, 0.0];
+        for at in order {
+            let (spent, accepted) = pair[at].load(&runtime, round);
+            ticks[at] += spent;
+            requests[at] += accepted;
+            own[at] = spent as f64 / accepted as f64;
+        }
+        ratios.push(own[1] / own[0]);
+    }
+    let per_request = |at: usize| ticks[at] as f64 * TICK_MS / requests[at] as f64;
+    let cost = (per_request(1) / per_request(0) - 1.0) * 100.0;
+    ratios.sort_by(f64::total_cmp);
+    let middle = (ratios[ratios.len() / 2] - 1.0) * 100.0;
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "live.recording_cost_percent {cost:.2} (middle of {ROUND_COUNT} rounds {middle:.2}; CPU ms a request: \
+         {:.3} recorded, {:.3} not; {} requests each)",
+        per_request(1),
+        per_request(0),
+        requests[1]
+    )
+    .expect("somebody listens");
+}
