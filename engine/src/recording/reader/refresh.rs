@@ -41,6 +41,7 @@ impl ReelReader {
             // The end leads to the summary, by a few reads.
             let whole = scan::find_blocks(&self.source, &mut self.decoder, length)?;
             (self.summary, self.is_complete) = (whole.summary, whole.is_complete);
+            self.continues = whole.continues;
         }
         self.take_in(found.blocks)?;
         self.holes.extend(found.holes);
