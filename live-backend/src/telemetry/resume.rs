@@ -100,7 +100,7 @@ pub(super) fn unended(
                     name.path(folder).display()
                 );
             }
-            Err(ReelError::Io { .. } | ReelError::NotAFile { .. }) => break,
+            Err(_) => break,
         }
     }
     let files = Files {

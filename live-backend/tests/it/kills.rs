@@ -70,7 +70,11 @@ fn killed_at_any_moment_a_recording_keeps_what_it_acknowledged_and_goes_on() {
         table.note(torn, acknowledged, killed_at_ns, live_ms);
     }
     let late = table.lost_ns.iter().filter(|&&it| it > LOSS_MAX_NS).count();
-    assert!(late * LATE_ONE_IN <= table.lost_ns.len(), "{:?}", table.lost_ns);
+    assert!(
+        late * LATE_ONE_IN <= table.lost_ns.len(),
+        "{:?}",
+        table.lost_ns
+    );
     let mut child = Recording::start(folder.path());
     child.live_for(Duration::from_millis(50));
     let [_, _, dropped, _] = child.finish();
