@@ -105,9 +105,7 @@ impl<W: Write> ReelWriter<W> {
         self.before = Summary::default();
         self.taken_over = Summary::of_state(&self.state);
         (self.keyframes, self.keyframe_bytes) = (0, 0);
-        if keyframe_bytes > 0 {
-            self.note_keyframe(keyframe_bytes);
-        }
+        self.note_keyframe(keyframe_bytes);
         self.keyframe_ask_again = 0;
     }
 }
@@ -118,8 +116,7 @@ fn begin<W: Write>(
     state: &SystemState,
     gaps: &[Gap],
 ) -> Result<u64, WriteError> {
-    let is_first = state.event_count() == 0;
-    if !is_first {
+    if state.event_count() > 0 {
         sink.gap(&Gap {
             from_t_ns: TimeNs::ZERO,
             to_t_ns: state.now(),
@@ -131,9 +128,6 @@ fn begin<W: Write>(
     }
     for gap in gaps {
         sink.gap(gap)?;
-    }
-    if is_first {
-        return Ok(0);
     }
     let (header, raw) = keyframe::encode(state)?;
     let before = sink.offset();

@@ -284,3 +284,28 @@ fn a_recording_that_is_deleted_goes_on_in_another_file() {
     assert!(verify(&reader).expect("readable").holds());
     assert!(end.counts.disk_faults > 0);
 }
+
+#[test]
+fn a_run_that_dies_before_its_first_event_goes_on_too() {
+    let folder = Folder::new("no-event");
+    for number in 1..4 {
+        let path = torn(&folder.0, |telemetry| {
+            if number > 1 {
+                play_login(telemetry);
+            }
+        });
+        let reader = ReelReader::open(&path).expect("a reel");
+        assert_eq!(reader.meta().segment_number(), number);
+    }
+    start(&settings(&folder.0))
+        .finish()
+        .expect("the disk takes it");
+    let paths = segments(&folder.0);
+    assert_eq!(paths.len(), 4);
+    let mut whole = joined(&paths);
+    assert!(verify(&whole).expect("readable").holds());
+    assert_eq!(whole.gaps().len(), 3);
+    let all = events(&mut whole);
+    let state = check_stream(whole.topology(), &all).expect("no contradiction");
+    assert_eq!(state.requests().in_flight, 0);
+}
