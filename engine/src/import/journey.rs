@@ -136,6 +136,7 @@ fn fold(
     let mut roots = Vec::new();
     let mut visit_of: BTreeMap<usize, usize> = BTreeMap::new();
     let mut has_been_called_from = BTreeSet::new();
+    let mut before_caller = 0;
     for &position in order {
         let span = &set.spans[position];
         let parent = parents[position];
@@ -151,12 +152,20 @@ fn fold(
             visit_of.insert(position, caller);
             continue;
         }
-        let stay = all[position];
+        let mut stay = all[position];
+        let earliest = caller.map_or(0, |caller| visits[caller].stay.start);
+        if stay.start < earliest {
+            before_caller += 1;
+            stay.start = earliest;
+            stay.end = stay.end.max(earliest);
+        }
         // A span of the calling side begins when the request leaves; only its first call can have left then.
         let leaves = parent.filter(|&parent| {
             set.spans[parent].role == Role::Caller && has_been_called_from.insert(parent)
         });
-        let forwarded = leaves.map_or(stay.start, |parent| all[parent].start.min(stay.start));
+        let forwarded = leaves.map_or(stay.start, |parent| {
+            all[parent].start.clamp(earliest, stay.start)
+        });
         // A message is in the queue once it has been handed over.
         let queued = leaves.map_or(forwarded, |parent| {
             all[parent].end.clamp(forwarded, stay.start)
@@ -182,6 +191,11 @@ fn fold(
         });
         visit_of.insert(position, number);
     }
+    set.mended.add(
+        "calls began before the stay that made them and were moved to its beginning",
+        before_caller,
+        || format!("trace {}", set.traces.name(trace)),
+    );
     let by_time = |visits: &[Visit], list: &mut Vec<usize>| {
         list.sort_by_key(|&number| (visits[number].forwarded, visits[number].stay.start, number));
     };

@@ -27,7 +27,7 @@ fn import_one(bytes: &[u8]) -> Result<Import, ImportError> {
 }
 
 /// Imports, and checks that the events are a whole and honest run of as many requests as traces.
-fn imported(name: &str, bytes: &[u8]) -> Import {
+pub(crate) fn imported(name: &str, bytes: &[u8]) -> Import {
     let imported = import(&[Input { name, bytes }], None).expect(name);
     let events: Vec<StageEvent> = imported.events.iter().map(|(event, _)| *event).collect();
     let state = check_stream(&imported.topology, &events)
@@ -60,7 +60,7 @@ fn event_lines(imported: &Import) -> Vec<String> {
 }
 
 /// A trace of spans given as (id, parent, service, start, duration).
-fn trace(spans: &[(&str, &str, &str, i64, i64)]) -> Vec<u8> {
+pub(crate) fn trace(spans: &[(&str, &str, &str, i64, i64)]) -> Vec<u8> {
     let spans: Vec<Value> = spans
         .iter()
         .map(|(id, parent, service, start, duration)| {

@@ -13,6 +13,7 @@ mod fuzz_corpus;
 mod fuzz_targets;
 mod hedges;
 mod import;
+mod import_order;
 mod joins;
 mod kernel;
 mod language;
