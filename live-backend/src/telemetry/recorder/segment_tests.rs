@@ -1,4 +1,6 @@
 //! Runs in several segments: cut while they are recorded, followed, deleted, gone on with.
+//!
+//! Belongs here: tests of the recorder over several files. Does not belong here: one file (tests.rs).
 
 use super::tests::{Folder, play_login, topology};
 use super::*;
