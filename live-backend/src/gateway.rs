@@ -3,6 +3,7 @@
 //! Belongs here: its own routes. Does not belong here: the servers' routes, sockets of the servers.
 
 use crate::app::App;
+use crate::controllers::metrics;
 use crate::error::AppError;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,6 +22,7 @@ struct Health {
 pub(crate) fn routes(app: Arc<App>) -> Router {
     Router::new()
         .route("/health", get(health))
+        .route("/metrics", get(metrics::show_at_gateway))
         .fallback(async || AppError::not_found("there is nothing at this address"))
         .with_state(app)
 }

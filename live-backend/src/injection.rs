@@ -174,6 +174,7 @@ async fn make_actor(app: &App) -> Result<Actor, AppError> {
         username: "Simulated".to_owned(),
         email: email.clone(),
         password_hash: app.passwords.hash(password.clone()).await?,
+        verification_hash: None,
     };
     let now = app.now();
     let (id, _no_jobs) = app.store.create_user(user, Vec::new(), now).await?;

@@ -116,6 +116,53 @@ named_set! {
     }
 }
 
+/// Where a message stands, as signups and logins tell it. A row and its job are stored together, so
+/// what was accepted is queued at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TrackedStatus {
+    /// In a queue, or waiting for its next run.
+    Queued,
+    /// A run is going on.
+    Sending,
+    /// It arrived.
+    Delivered,
+    /// It rests in the dead-letter queue, or nobody wanted it in time.
+    Failed,
+}
+
+impl TrackedStatus {
+    /// Every member.
+    pub(crate) const ALL: [Self; 4] = [Self::Queued, Self::Sending, Self::Delivered, Self::Failed];
+
+    /// The name in answers.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// From what a notification's row holds.
+    pub(crate) fn from_stored(status: &str) -> Option<Self> {
+        if let Some(status) = EmailStatus::from_name(status) {
+            return Some(match status {
+                EmailStatus::Pending => Self::Queued,
+                EmailStatus::Processing => Self::Sending,
+                EmailStatus::Delivered => Self::Delivered,
+                EmailStatus::Failed => Self::Failed,
+            });
+        }
+        InAppStatus::from_name(status).map(|status| match status {
+            InAppStatus::Pending => Self::Queued,
+            InAppStatus::Delivered => Self::Delivered,
+            InAppStatus::Failed | InAppStatus::Expired => Self::Failed,
+        })
+    }
+}
+
 named_set! {
     /// Where an in-app notification stands.
     InAppStatus {

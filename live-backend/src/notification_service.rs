@@ -64,15 +64,17 @@ impl NotificationService {
         ))
     }
 
-    /// Makes an account and welcomes its owner.
+    /// Makes an account and welcomes its owner with the token that proves the address.
     pub(crate) async fn sign_up(
         &self,
         context: &RequestContext,
         user: NewUser,
+        verification: &str,
         now: WallMs,
     ) -> Result<UserId, AppError> {
         let told = Told::Signup {
             username: &user.username,
+            token: verification,
         };
         let news = self.news(context, &told, now);
         let (id, jobs) = context

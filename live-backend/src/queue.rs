@@ -68,9 +68,9 @@ pub(crate) struct QueueCounts {
 /// Figures of one queue under its name.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct NamedCounts {
-    name: &'static str,
+    pub(crate) name: &'static str,
     #[serde(flatten)]
-    counts: QueueCounts,
+    pub(crate) counts: QueueCounts,
 }
 
 impl Queues {

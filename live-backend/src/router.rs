@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::controllers::{
-    friend_requests, health, live_view, logins, notifications, purchases, reset_passwords,
+    friend_requests, health, live_view, logins, metrics, notifications, purchases, reset_passwords,
     sessions, signups,
 };
 use crate::error::AppError;
@@ -46,8 +46,25 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
         place,
     };
     Router::new()
-        .route("/api/signups", post(signups::create))
-        .route("/api/logins", post(logins::create))
+        .route(
+            "/api/signups",
+            post(signups::create).get(signups::lists::list),
+        )
+        .route("/api/signups/statistics", get(signups::lists::statistics))
+        .route(
+            "/api/signups/welcome-emails/failed",
+            get(signups::lists::welcome_emails_failed),
+        )
+        .route("/api/signups/verify/{token}", post(signups::lists::verify))
+        .route(
+            "/api/signups/{user_id}/welcome-email-status",
+            get(signups::lists::welcome_email_status),
+        )
+        .route("/api/logins", post(logins::create).get(logins::lists::list))
+        .route(
+            "/api/logins/alert-emails/failed",
+            get(logins::lists::alert_emails_failed),
+        )
         .route("/api/session", post(sessions::create))
         .route(
             "/api/session/{user_id}",
@@ -59,6 +76,7 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
         .route("/api/friend-requests", post(friend_requests::create))
         .route("/api/notifications/{user_id}", get(notifications::list))
         .route("/api/health", get(health::show))
+        .route("/metrics", get(metrics::show))
         .merge(live_view::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)

@@ -4,6 +4,7 @@
 //! people (notification service), jobs in memory (queue). SQLite's types stop at this folder.
 
 mod commit;
+pub(crate) mod histories;
 pub(crate) mod jobs;
 pub(crate) mod notifications;
 pub(crate) mod records;
@@ -228,6 +229,7 @@ mod tests {
             username: "Ada".to_owned(),
             email: email.to_owned(),
             password_hash: "h".to_owned(),
+            verification_hash: None,
         }
     }
 

@@ -1,8 +1,10 @@
 //! `POST /api/logins`: proves a password, opens a session, tells its owner.
 //!
-//! Belongs here: its fields and answer. Does not belong here: hashing, tokens.
+//! Belongs here: its fields and answer. Does not belong here: hashing, tokens, the history (lists).
 //!
 //! An unknown address and a wrong password get the same answer after the same work.
+
+pub(crate) mod lists;
 
 use super::sessions::open_session;
 use super::signups::PASSWORD_BYTES_MAX;

@@ -1,12 +1,15 @@
 //! `POST /api/signups`: a new account.
 //!
-//! Belongs here: its fields and answer. Does not belong here: the welcome e-mail.
+//! Belongs here: its fields and answer. Does not belong here: the welcome e-mail, lists (lists).
+
+pub(crate) mod lists;
 
 use super::{Made, created};
 use crate::middleware::body::Fields;
 use crate::models::UserId;
 use crate::request::RequestContext;
 use crate::router::ServerState;
+use crate::security::{hash_hex, random_hex};
 use crate::store::users::NewUser;
 use axum::extract::{Extension, State};
 use serde::Serialize;
@@ -35,15 +38,17 @@ pub(crate) async fn create(
     let password = fields.secret("password", PASSWORD_BYTES_MIN, PASSWORD_BYTES_MAX)?;
     server.app.service.check_room()?;
     let password_hash = server.app.passwords.hash(password).await?;
+    let verification = random_hex::<16>();
     let user = NewUser {
         username,
         email,
         password_hash,
+        verification_hash: Some(hash_hex(&verification)),
     };
     let user_id = server
         .app
         .service
-        .sign_up(&context, user, server.app.now())
+        .sign_up(&context, user, &verification, server.app.now())
         .await?;
     Ok(created(Created {
         user_id,

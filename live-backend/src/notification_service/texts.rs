@@ -8,6 +8,8 @@ use crate::models::{Channel, NotificationType, WallMs};
 pub(super) enum Told<'a> {
     Signup {
         username: &'a str,
+        /// Proves the address when it comes back.
+        token: &'a str,
     },
     Login {
         username: &'a str,
@@ -41,9 +43,12 @@ impl Told<'_> {
     /// Title and text; the title is short and holds nothing a person typed.
     pub(super) fn text(&self, channel: Channel) -> (String, String) {
         let (title, text) = match self {
-            Self::Signup { username } => (
+            Self::Signup { username, token } => (
                 "Welcome",
-                format!("Hello {username}, your account is ready."),
+                format!(
+                    "Hello {username}, your account is ready. To prove your address, send this request:\r\n\r\n\
+                     POST /api/signups/verify/{token}"
+                ),
             ),
             Self::Login { username, at } => (
                 "New login",

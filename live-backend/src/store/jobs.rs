@@ -114,8 +114,12 @@ fn insert_one(
             news.origin.as_ref().map(|origin| &origin.run),
             news.origin.as_ref().map(|origin| origin.part.to_string()),
         ])?;
+    let id = connection.last_insert_rowid();
+    connection
+        .prepare_cached("UPDATE notifications SET job_id = ?2 WHERE id = ?1")?
+        .execute(params![news.id, id])?;
     Ok(NewJob {
-        id: connection.last_insert_rowid(),
+        id,
         channel: news.channel,
         kind: news.kind,
         notification: news.id,

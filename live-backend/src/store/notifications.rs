@@ -177,7 +177,10 @@ pub(super) fn append_history(
     Ok(())
 }
 
-fn history(connection: &Connection, notification: &str) -> Result<Vec<Delivery>, StoreError> {
+pub(super) fn history(
+    connection: &Connection,
+    notification: &str,
+) -> Result<Vec<Delivery>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT at, status, attempt, tier, code, reason FROM deliveries WHERE notification_id = ?1 ORDER BY id",
     )?;

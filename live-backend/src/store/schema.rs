@@ -15,6 +15,7 @@ CREATE TABLE signups (
   email TEXT NOT NULL UNIQUE,
   password_hash TEXT NOT NULL,
   email_verified INTEGER NOT NULL DEFAULT 0,
+  verification_hash TEXT UNIQUE,
   welcome_email_id TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
@@ -61,6 +62,7 @@ CREATE TABLE notifications (
   priority TEXT NOT NULL,
   status TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,
+  job_id INTEGER,
   message_id TEXT,
   socket_id TEXT,
   delivered_at INTEGER,

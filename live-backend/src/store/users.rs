@@ -14,6 +14,8 @@ pub(crate) struct NewUser {
     /// Lower case: addresses are unique without regard to case.
     pub(crate) email: String,
     pub(crate) password_hash: String,
+    /// Hash of the token in the welcome e-mail, where one is sent; the token itself is not stored.
+    pub(crate) verification_hash: Option<String>,
 }
 
 /// An account.
@@ -42,7 +44,7 @@ impl Store {
             connection
                 .prepare_cached(
                     "INSERT INTO signups (username, email, password_hash, welcome_email_id, \
-                     created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+                     created_at, updated_at, verification_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
                 )?
                 .execute(params![
                     user.username,
@@ -50,6 +52,7 @@ impl Store {
                     user.password_hash,
                     news.first().map(|item| item.id.as_str()),
                     now.to_stored(),
+                    user.verification_hash,
                 ])
                 .map_err(taken("email"))?;
             let id = UserId(unsigned(connection.last_insert_rowid()));

@@ -15,6 +15,8 @@ mod harness;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod retries;
