@@ -6,7 +6,7 @@ use super::StoreError;
 use rusqlite::Connection;
 
 /// Version of the tables below; kept in the file's `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE signups (
@@ -15,11 +15,12 @@ CREATE TABLE signups (
   email TEXT NOT NULL UNIQUE,
   password_hash TEXT NOT NULL,
   email_verified INTEGER NOT NULL DEFAULT 0,
-  verification_hash TEXT UNIQUE,
+  verification_hash TEXT,
   welcome_email_id TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX signups_by_verification ON signups (verification_hash);
 CREATE TABLE logins (
   id INTEGER PRIMARY KEY,
   user_id INTEGER,
@@ -103,25 +104,74 @@ CREATE INDEX jobs_by_state ON jobs (state, id);
 /// Version 2 knows which request of which recorded run a job is of.
 const FROM_1: &str = "ALTER TABLE jobs ADD COLUMN run TEXT; ALTER TABLE jobs ADD COLUMN part TEXT;";
 
+const FROM_2: &str = "
+ALTER TABLE signups ADD COLUMN verification_hash TEXT;
+CREATE UNIQUE INDEX signups_by_verification ON signups (verification_hash);
+ALTER TABLE notifications ADD COLUMN job_id INTEGER;
+";
+
 /// Makes the tables in an empty file; refuses a file that a newer version wrote.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match version {
-        VERSION => Ok(()),
-        1 => {
-            connection.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {FROM_1} PRAGMA user_version = {VERSION}; COMMIT;"
-            ))?;
-            Ok(())
+    let steps: &[&str] = match version {
+        VERSION => return Ok(()),
+        0 => &[TABLES],
+        1 => &[FROM_1, FROM_2],
+        2 => &[FROM_2],
+        other => {
+            return Err(StoreError::Corrupt {
+                what: format!("the tables have version {other}, this program knows {VERSION}"),
+            });
         }
-        0 => {
-            connection.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
-            ))?;
-            Ok(())
+    };
+    let steps = steps.concat();
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"
+    ))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn columns(connection: &Connection) -> BTreeSet<String> {
+        let mut statement = connection
+            .prepare(
+                "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c \
+                 WHERE m.type = 'table'",
+            )
+            .unwrap();
+        let names = statement.query_map([], |row| row.get(0)).unwrap();
+        names.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn older_files_get_what_new_ones_have() {
+        let new = Connection::open_in_memory().unwrap();
+        prepare(&new).unwrap();
+        for version in [1, 2] {
+            let old = Connection::open_in_memory().unwrap();
+            prepare(&old).unwrap();
+            old.execute_batch(
+                "DROP INDEX signups_by_verification; ALTER TABLE signups DROP COLUMN verification_hash; \
+                 ALTER TABLE notifications DROP COLUMN job_id;",
+            )
+            .unwrap();
+            if version == 1 {
+                old.execute_batch(
+                    "ALTER TABLE jobs DROP COLUMN run; ALTER TABLE jobs DROP COLUMN part;",
+                )
+                .unwrap();
+            }
+            old.pragma_update(None, "user_version", version).unwrap();
+            assert_ne!(columns(&old), columns(&new));
+            prepare(&old).unwrap();
+            assert_eq!(columns(&old), columns(&new), "from version {version}");
         }
-        other => Err(StoreError::Corrupt {
-            what: format!("the tables have version {other}, this program knows {VERSION}"),
-        }),
+        new.pragma_update(None, "user_version", VERSION + 1)
+            .unwrap();
+        assert!(prepare(&new).is_err());
     }
 }
