@@ -13,7 +13,7 @@
 )]
 
 use super::block::{Block, BlockEncoder};
-use super::column::{self, ColumnReader, unzigzag, zigzag};
+use super::column::{self, ColumnReader, Spread, unzigzag, zigzag};
 use super::compression::Decompressor;
 use super::error::{DecodeError, WriteError};
 use super::filter::FilterBuilder;
@@ -39,7 +39,7 @@ pub(super) const COLUMNS: [(char, &str); 12] = [
     ('o', "outcome"),
 ];
 
-/// Events decoded at a time; all their columns fit the nearest cache.
+/// Events taken at a time; all their columns fit the nearest cache.
 const PIECE: usize = 256;
 
 /// Turns events into blocks; its buffers are reused, so nothing is allocated once they have grown.
@@ -47,9 +47,26 @@ pub struct BatchEncoder {
     blocks: BlockEncoder,
     filter: FilterBuilder,
     filter_bytes: Vec<u8>,
-    items: Vec<u64>,
+    columns: [Column; 12],
     column: Vec<u8>,
     raw: Vec<u8>,
+}
+
+/// The items of one column, and what they have in common.
+#[derive(Default)]
+struct Column {
+    items: Vec<u64>,
+    spread: Spread,
+}
+
+impl Column {
+    #[inline]
+    fn extend(&mut self, piece: &[StageEvent], item: impl FnMut(&StageEvent) -> u64) {
+        let before = self.items.len();
+        self.items.extend(piece.iter().map(item));
+        self.spread
+            .widen(self.items.get(before..).unwrap_or_default());
+    }
 }
 
 impl BatchEncoder {
@@ -62,7 +79,7 @@ impl BatchEncoder {
             blocks: BlockEncoder::new()?,
             filter: FilterBuilder::new(),
             filter_bytes: Vec::new(),
-            items: Vec::new(),
+            columns: Default::default(),
             column: Vec::new(),
             raw: Vec::new(),
         })
@@ -88,84 +105,129 @@ impl BatchEncoder {
         header.first = first.seq;
         header.first_t_ns = first.t_ns.0;
         header.last_t_ns = last.t_ns.0;
-        for event in events {
-            header.kinds |= 1 << (event.kind.code() & 127);
-            header.components |= component_bit(event.component) | component_bit(event.peer);
-            self.filter.add(event.request);
-        }
+        self.take(events, first, &mut header);
         self.filter_bytes.clear();
         self.filter.finish(&mut self.filter_bytes);
-        self.encode_columns(events, first);
+        self.encode_columns();
         self.blocks
             .append(header, &self.filter_bytes, &self.raw, out)
     }
 
-    fn encode_columns(&mut self, events: &[StageEvent], first: &StageEvent) {
+    /// Takes the events piece by piece, so that each is fetched from memory once and not once a column.
+    fn take(&mut self, events: &[StageEvent], first: &StageEvent, header: &mut BlockHeader) {
+        for column in &mut self.columns {
+            column.items.clear();
+            column.spread = Spread::default();
+        }
+        let mut running = Running {
+            t_ns: first.t_ns.0,
+            next_seq: first.seq,
+            request: 0,
+            detail: 0,
+        };
+        // A store each is cheaper than shifting 128 bits; the last place is for none.
+        let (mut kinds, mut components) = ([false; 128], [false; 129]);
+        for piece in events.chunks(PIECE) {
+            for event in piece {
+                see(&mut kinds, usize::from(event.kind.code() & 127));
+                see(&mut components, place_of(event.component));
+                see(&mut components, place_of(event.peer));
+                self.filter.add(event.request);
+            }
+            take_piece(&mut self.columns, piece, &mut running);
+        }
+        header.kinds = bits_of(&kinds);
+        header.components = bits_of(components.get(..128).unwrap_or_default());
+    }
+
+    fn encode_columns(&mut self) {
         self.raw.clear();
         // A map of twelve.
         self.raw.push(0x8c);
-        let mut t = first.t_ns.0;
-        self.column('t', events, |event| {
-            let item = zigzag(event.t_ns.0.wrapping_sub(t));
-            t = event.t_ns.0;
-            item
-        });
-        let mut next_seq = first.seq;
-        self.column('s', events, |event| {
-            let item = zigzag(event.seq.wrapping_sub(next_seq));
-            next_seq = event.seq.wrapping_add(1);
-            item
-        });
-        let mut request = 0;
-        self.column('r', events, |event| {
-            let item = zigzag(event.request.0.wrapping_sub(request));
-            request = event.request.0;
-            item
-        });
-        self.column('v', events, |event| event.value);
-        let mut detail = 0;
-        self.column('d', events, |event| {
-            if event.detail == DetailId::NONE {
-                return 0;
-            }
-            let now = u64::from(event.detail.0);
-            let item = zigzag(now.wrapping_sub(detail)).saturating_add(1);
-            detail = now;
-            item
-        });
-        self.column('c', events, |event| shifted(event.component));
-        self.column('p', events, |event| shifted(event.peer));
-        self.column('l', events, |event| u64::from(event.class.0));
-        self.column('a', events, |event| u64::from(event.attempt));
-        self.column('n', events, |event| u64::from(event.part.0));
-        self.column('k', events, |event| u64::from(event.kind.code()));
-        self.column('o', events, |event| u64::from(event.outcome.code()));
-    }
-
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "keys are ASCII, lengths are looked at"
-    )]
-    fn column(&mut self, key: char, events: &[StageEvent], item: impl FnMut(&StageEvent) -> u64) {
-        self.items.clear();
-        self.items.extend(events.iter().map(item));
-        self.column.clear();
-        column::encode(&self.items, &mut self.column);
-        self.raw.extend_from_slice(&[0xa1, key as u8]);
-        match self.column.len() {
-            length @ 0..=0xff => self.raw.extend_from_slice(&[0xc4, length as u8]),
-            length @ 0..=0xffff => {
-                self.raw.push(0xc5);
-                self.raw.extend_from_slice(&(length as u16).to_be_bytes());
-            }
-            length => {
-                self.raw.push(0xc6);
-                self.raw.extend_from_slice(&(length as u32).to_be_bytes());
-            }
+        for ((key, _), column) in COLUMNS.iter().zip(&self.columns) {
+            self.column.clear();
+            column::encode(&column.items, column.spread, &mut self.column);
+            append_column(*key, &self.column, &mut self.raw);
         }
-        self.raw.extend_from_slice(&self.column);
     }
+}
+
+#[inline]
+fn see(seen: &mut [bool], place: usize) {
+    if let Some(seen) = seen.get_mut(place) {
+        *seen = true;
+    }
+}
+
+#[inline]
+fn place_of(component: ComponentId) -> usize {
+    if component.is_some() {
+        usize::from(component.0 & 127)
+    } else {
+        128
+    }
+}
+
+fn bits_of(seen: &[bool]) -> u128 {
+    seen.iter()
+        .rev()
+        .fold(0, |bits, &is_seen| bits << 1 | u128::from(is_seen))
+}
+
+fn take_piece(columns: &mut [Column; 12], piece: &[StageEvent], running: &mut Running) {
+    let [t, s, r, v, d, c, p, l, a, n, k, o] = columns;
+    t.extend(piece, |event| {
+        let item = zigzag(event.t_ns.0.wrapping_sub(running.t_ns));
+        running.t_ns = event.t_ns.0;
+        item
+    });
+    s.extend(piece, |event| {
+        let item = zigzag(event.seq.wrapping_sub(running.next_seq));
+        running.next_seq = event.seq.wrapping_add(1);
+        item
+    });
+    r.extend(piece, |event| {
+        let item = zigzag(event.request.0.wrapping_sub(running.request));
+        running.request = event.request.0;
+        item
+    });
+    v.extend(piece, |event| event.value);
+    d.extend(piece, |event| {
+        if event.detail == DetailId::NONE {
+            return 0;
+        }
+        let now = u64::from(event.detail.0);
+        let item = zigzag(now.wrapping_sub(running.detail)).saturating_add(1);
+        running.detail = now;
+        item
+    });
+    c.extend(piece, |event| shifted(event.component));
+    p.extend(piece, |event| shifted(event.peer));
+    l.extend(piece, |event| u64::from(event.class.0));
+    a.extend(piece, |event| u64::from(event.attempt));
+    n.extend(piece, |event| u64::from(event.part.0));
+    k.extend(piece, |event| u64::from(event.kind.code()));
+    o.extend(piece, |event| u64::from(event.outcome.code()));
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "keys are ASCII, lengths are looked at"
+)]
+fn append_column(key: char, column: &[u8], raw: &mut Vec<u8>) {
+    raw.extend_from_slice(&[0xa1, key as u8]);
+    match column.len() {
+        length @ 0..=0xff => raw.extend_from_slice(&[0xc4, length as u8]),
+        length @ 0..=0xffff => {
+            raw.push(0xc5);
+            raw.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            raw.push(0xc6);
+            raw.extend_from_slice(&(length as u32).to_be_bytes());
+        }
+    }
+    raw.extend_from_slice(column);
 }
 
 /// The bit of a component in [`BlockHeader::components`]; none has none.

@@ -38,20 +38,44 @@ pub(super) const fn unzigzag(coded: u64) -> u64 {
     (coded >> 1) ^ (coded & 1).wrapping_neg()
 }
 
-/// Appends the column to `out`.
+/// What the items of a column have in common.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spread {
+    first: Option<u64>,
+    /// Bits in which some item differs from the first.
+    differs: u64,
+    /// Bits that occur.
+    bits: u64,
+}
+
+impl Spread {
+    /// Takes in the next items.
+    #[inline]
+    pub(super) fn widen(&mut self, items: &[u64]) {
+        let Some(&next) = items.first() else { return };
+        let first = *self.first.get_or_insert(next);
+        // Both at once, without a branch in the loop.
+        for &item in items {
+            self.differs |= item ^ first;
+            self.bits |= item;
+        }
+    }
+}
+
+/// Appends the column to `out`; `spread` is over all of `items`.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the largest item was looked at"
 )]
-pub(super) fn encode(items: &[u64], out: &mut Vec<u8>) {
-    let first = items.first().copied().unwrap_or(0);
-    // Both at once, without a branch in the loop: all the same, and the bits that occur.
-    let (differs, bits) = items.iter().fold((0, 0), |(differs, bits), &item| {
-        (differs | (item ^ first), bits | item)
-    });
+pub(super) fn encode(items: &[u64], spread: Spread, out: &mut Vec<u8>) {
+    let Spread {
+        first,
+        differs,
+        bits,
+    } = spread;
     if differs == 0 {
         out.push(CONSTANT);
-        encode_leb128(first, out);
+        encode_leb128(first.unwrap_or(0), out);
     } else if bits <= 0xff {
         out.push(ONE_BYTE);
         out.extend(items.iter().map(|&item| item as u8));
@@ -64,11 +88,13 @@ pub(super) fn encode(items: &[u64], out: &mut Vec<u8>) {
 fn encode_lengths(items: &[u64], bits: u64, out: &mut Vec<u8>) {
     let lengths_at = out.len().saturating_add(1);
     out.push(LENGTHS);
-    out.extend(items.chunks(2).map(|pair| {
-        let low = pair.first().map_or(0, |&item| length_of(item));
-        let high = pair.get(1).map_or(0, |&item| length_of(item));
-        low | high << 4
-    }));
+    let (pairs, last) = items.as_chunks::<2>();
+    out.extend(
+        pairs
+            .iter()
+            .map(|&[low, high]| length_of(low) | length_of(high) << 4),
+    );
+    out.extend(last.iter().map(|&item| length_of(item)));
     let data_at = out.len();
     // Eight bytes are written for each item and overlap: no branch on its length.
     out.resize(data_at.saturating_add(items.len().saturating_mul(8)), 0);
@@ -249,7 +275,11 @@ mod tests {
 
     fn check(items: &[u64]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode(items, &mut bytes);
+        let mut spread = Spread::default();
+        for piece in items.chunks(7) {
+            spread.widen(piece);
+        }
+        encode(items, spread, &mut bytes);
         assert_eq!(decode(&bytes, items.len(), 4).unwrap(), items);
         assert_eq!(decode(&bytes, items.len(), 1000).unwrap(), items);
         bytes
