@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use tokio::task::JoinSet;
 
 const ROUND_COUNT: u64 = 12;
 /// Requests of one round: some seconds of processor time, which is told in hundredths of a second.
@@ -79,19 +80,20 @@ impl Backend {
     fn load(&self, runtime: &tokio::runtime::Runtime) -> u64 {
         let before = self.ticks();
         runtime.block_on(async {
-            let clients = (0..CLIENT_COUNT).map(|_| {
+            let mut clients = JoinSet::new();
+            for _ in 0..CLIENT_COUNT {
                 let http = Http::new(&self.url);
-                tokio::spawn(async move {
+                clients.spawn(async move {
                     let body = json!({"email": "nobody@people.example"});
                     for _ in 0..REQUEST_COUNT / CLIENT_COUNT {
                         let answer = http.post("/api/reset-password", &body, None).await;
                         let (status, answer) = answer.expect("an answer");
                         assert_eq!(status, 202, "{answer}");
                     }
-                })
-            });
-            for client in clients.collect::<Vec<_>>() {
-                client.await.expect("no panic");
+                });
+            }
+            while let Some(ended) = clients.join_next().await {
+                ended.expect("no panic");
             }
         });
         self.ticks() - before
