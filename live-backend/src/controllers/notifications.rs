@@ -2,7 +2,7 @@
 //!
 //! Belongs here: the query and answer. Does not belong here: delivery.
 
-use super::paging::AskedPage;
+use super::paging::{AskedPage, OfAll};
 use crate::error::AppError;
 use crate::middleware::caller::Caller;
 use crate::models::Channel;
@@ -22,9 +22,8 @@ pub(crate) struct Asked {
 #[derive(Serialize)]
 pub(crate) struct Answer {
     notifications: Vec<Listed>,
-    page: u64,
-    limit: u64,
-    total: u64,
+    #[serde(flatten)]
+    page: OfAll,
 }
 
 pub(crate) async fn list(
@@ -47,8 +46,6 @@ pub(crate) async fn list(
         .await?;
     Ok(Json(Answer {
         notifications,
-        page: paged.page,
-        limit: paged.limit,
-        total,
+        page: paged.of(total),
     }))
 }

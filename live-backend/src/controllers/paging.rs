@@ -4,7 +4,7 @@
 
 use crate::error::AppError;
 use crate::store::notifications::Page;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Items on a page where none is asked for.
 const LIMIT_DEFAULT: u64 = 20;
@@ -19,10 +19,18 @@ pub(crate) struct AskedPage {
 }
 
 /// A page that exists or could.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Paged {
-    pub(super) page: u64,
-    pub(super) limit: u64,
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Paged {
+    page: u64,
+    limit: u64,
+}
+
+/// The same beside what is on it.
+#[derive(Serialize)]
+pub(crate) struct OfAll {
+    #[serde(flatten)]
+    paged: Paged,
+    total: u64,
 }
 
 impl AskedPage {
@@ -35,6 +43,10 @@ impl AskedPage {
 }
 
 impl Paged {
+    pub(super) const fn of(self, total: u64) -> OfAll {
+        OfAll { paged: self, total }
+    }
+
     /// The same in items.
     pub(super) const fn range(self) -> Page {
         Page {

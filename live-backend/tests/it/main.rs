@@ -19,6 +19,8 @@ mod lists;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod stock_client;

@@ -4,7 +4,7 @@
 //!
 //! Administrators see every login, a user sees the own ones.
 
-use crate::controllers::paging::AskedPage;
+use crate::controllers::paging::{AskedPage, OfAll};
 use crate::error::AppError;
 use crate::middleware::caller::Caller;
 use crate::router::ServerState;
@@ -16,9 +16,8 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(crate) struct Listed {
     logins: Vec<Login>,
-    page: u64,
-    limit: u64,
-    total: u64,
+    #[serde(flatten)]
+    page: OfAll,
 }
 
 pub(crate) async fn list(
@@ -53,8 +52,6 @@ async fn page(
     let (logins, total) = server.app.store.logins(which, user, paged.range()).await?;
     Ok(Json(Listed {
         logins,
-        page: paged.page,
-        limit: paged.limit,
-        total,
+        page: paged.of(total),
     }))
 }

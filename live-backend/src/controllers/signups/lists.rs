@@ -4,7 +4,7 @@
 //!
 //! Lists hold addresses of people, so they are for administrators; a user may see the own welcome e-mail.
 
-use crate::controllers::paging::AskedPage;
+use crate::controllers::paging::{AskedPage, OfAll};
 use crate::error::AppError;
 use crate::middleware::caller::Caller;
 use crate::models::UserId;
@@ -18,9 +18,8 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(crate) struct Listed {
     signups: Vec<Signup>,
-    page: u64,
-    limit: u64,
-    total: u64,
+    #[serde(flatten)]
+    page: OfAll,
 }
 
 pub(crate) async fn list(
@@ -50,9 +49,7 @@ async fn page(
     let (signups, total) = server.app.store.signups(which, paged.range()).await?;
     Ok(Json(Listed {
         signups,
-        page: paged.page,
-        limit: paged.limit,
-        total,
+        page: paged.of(total),
     }))
 }
 
