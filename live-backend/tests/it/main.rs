@@ -21,6 +21,8 @@ mod load;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod npm;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod stock_client;

@@ -1,14 +1,8 @@
 //! The stock JavaScript client, version 4.8 from npm, against the backend: nothing of ours in between.
-//!
-//! Where npm is absent, or its registry cannot be reached, this is said and the test checks nothing.
 
-use crate::harness::{Backend, Folder, PATIENCE};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::sync_channel;
+use crate::harness::{Backend, Folder};
+use crate::npm;
 
-const VERSION: &str = "4.8";
 const SCRIPT: &str = r#"
 const { io } = require("socket.io-client");
 const [base, token, email, password, transport] = process.argv.slice(2);
@@ -44,7 +38,7 @@ socket.on("notification:new", async (news) => {
 
 #[tokio::test]
 async fn the_stock_client_authenticates_and_hears_of_a_login() {
-    let Some(modules) = client_folder() else {
+    let Some(modules) = npm::packages(&[npm::SOCKET_IO_CLIENT]) else {
         return;
     };
     let folder = Folder::new();
@@ -52,87 +46,15 @@ async fn the_stock_client_authenticates_and_hears_of_a_login() {
     for transport in ["websocket", "polling"] {
         let name = format!("ada-{transport}");
         let session = backend.user(&name).await;
-        let script = modules.join("client.js");
-        std::fs::write(&script, SCRIPT).expect("the target folder can be written");
-        let child = Command::new("node")
-            .arg(&script)
-            .arg(backend.http.base())
-            .arg(session["sessionToken"].as_str().expect("a token"))
-            .args([
-                &format!("{name}@people.example"),
-                "correct horse 1",
-                transport,
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("node was found before");
-        let (output_in, output) = sync_channel(1);
-        std::thread::spawn(move || drop(output_in.send(child.wait_with_output())));
-        let output = tokio::task::spawn_blocking(move || output.recv_timeout(PATIENCE));
-        let output = output
-            .await
-            .expect("no panic")
-            .expect("the script has a deadline");
-        let output = output.expect("it was started here");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{transport}: {said}");
-        let line = String::from_utf8_lossy(&output.stdout);
+        let email = format!("{name}@people.example");
+        let arguments = [
+            backend.http.base(),
+            session["sessionToken"].as_str().expect("a token"),
+            &email,
+            "correct horse 1",
+            transport,
+        ];
+        let line = npm::run(&modules, SCRIPT, &arguments).await;
         assert!(line.contains(r#""type":"login""#), "{transport}: {line}");
     }
-}
-
-/// A folder where the client is installed; `None`, and a line that says why, where it cannot be had.
-fn client_folder() -> Option<PathBuf> {
-    for program in ["node", "npm"] {
-        let found = Command::new(program)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status();
-        if !found.is_ok_and(|status| status.success()) {
-            skip(&format!(
-                "`{program}` is not installed; install Node.js 18 or later"
-            ));
-            return None;
-        }
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("socket.io-client-{VERSION}"));
-    if folder
-        .join("node_modules/socket.io-client/package.json")
-        .is_file()
-    {
-        return Some(folder);
-    }
-    std::fs::create_dir_all(&folder).expect("the target folder can be written");
-    let installed = Command::new("npm")
-        .args([
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--no-save",
-            "--prefix",
-        ])
-        .arg(&folder)
-        .arg(format!("socket.io-client@{VERSION}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()
-        .expect("npm was found before");
-    if installed.status.success() {
-        return Some(folder);
-    }
-    skip(&format!(
-        "npm cannot install socket.io-client {VERSION}: {}",
-        String::from_utf8_lossy(&installed.stderr).trim()
-    ));
-    None
-}
-
-// Written past the test harness, which would hide it.
-fn skip(reason: &str) {
-    let mut out = std::io::stderr().lock();
-    drop(writeln!(
-        out,
-        "SKIPPED the stock Socket.IO client: {reason}"
-    ));
 }
