@@ -2,7 +2,7 @@
 //!
 //! Belongs here: the writer thread, its queue, savepoints. Does not belong here: what is written.
 
-use super::StoreError;
+use crate::store::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 

@@ -3,95 +3,17 @@
 //! Belongs here: reading for lists and statistics. Does not belong here: what makes these rows (users,
 //! sessions), the deliveries themselves (notifications).
 
-use super::notifications::{Delivery, Page, history};
-use super::{Store, StoreError, optional, signed, unsigned};
+use super::notifications::history;
+use super::{Embedded, optional, signed, unsigned};
 use crate::models::{TrackedStatus, UserId, WallMs};
+use crate::store::StoreError;
+use crate::store::histories::{Day, Login, Signup, SignupStatistics, Tracked, Which};
+use crate::store::notifications::Page;
 use rusqlite::{Connection, Row, params};
-use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Days that statistics count apart.
 const DAYS_MAX: i64 = 366;
-
-/// How one message of a signup or login fared.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Tracked {
-    pub(crate) status: TrackedStatus,
-    pub(crate) notification_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) job_id: Option<String>,
-    pub(crate) attempts: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) message_id: Option<String>,
-    /// Why the last run failed, where one did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
-    /// What the other side answered then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) code: Option<i64>,
-    pub(crate) delivery_history: Vec<Delivery>,
-}
-
-/// An account as listed.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Signup {
-    user_id: UserId,
-    username: String,
-    email: String,
-    email_verified: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    welcome_email: Option<Tracked>,
-    created_at: WallMs,
-    updated_at: WallMs,
-}
-
-/// A login, or an attempt at one, as listed.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Login {
-    id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<UserId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    username: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    login_successful: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    login_alert_email: Option<Tracked>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    login_in_app_notification: Option<Tracked>,
-    created_at: WallMs,
-}
-
-/// Totals over all accounts.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SignupStatistics {
-    total: u64,
-    verified: u64,
-    per_day: Vec<Day>,
-    welcome_emails: BTreeMap<&'static str, u64>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Day {
-    /// `2026-01-31`, in UTC.
-    day: String,
-    count: u64,
-}
-
-/// Which signups or logins a page is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
-    All,
-    /// Those whose e-mail rests among the dead letters.
-    EmailFailed,
-}
 
 const SIGNUPS: &str = "signups s LEFT JOIN notifications n ON n.id = s.welcome_email_id";
 const LOGINS: &str = "logins l LEFT JOIN signups s ON s.user_id = l.user_id \
@@ -106,8 +28,7 @@ impl Which {
     }
 }
 
-impl Store {
-    /// Accounts, newest first, and how many there are.
+impl Embedded {
     pub(crate) async fn signups(
         &self,
         which: Which,
@@ -140,7 +61,6 @@ impl Store {
         .await
     }
 
-    /// How the user's welcome e-mail fared; `None` where there is no such user.
     pub(crate) async fn welcome_email(&self, user: UserId) -> Result<Option<Tracked>, StoreError> {
         self.read(move |connection| {
             let found = connection
@@ -154,7 +74,6 @@ impl Store {
         .await
     }
 
-    /// Totals over all accounts, by day for the last year and a day.
     pub(crate) async fn signup_statistics(&self) -> Result<SignupStatistics, StoreError> {
         self.read(|connection| {
             let (total, verified): (i64, i64) = connection.query_row(
@@ -192,7 +111,6 @@ impl Store {
         .await
     }
 
-    /// Logins, newest first, and how many there are; of one user where one is named.
     pub(crate) async fn logins(
         &self,
         which: Which,
@@ -219,7 +137,6 @@ impl Store {
         .await
     }
 
-    /// Marks the address as proved whose token has this hash, once; `None` where it is unknown or used.
     pub(crate) async fn verify_email(
         &self,
         token_hash: String,

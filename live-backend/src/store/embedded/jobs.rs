@@ -3,55 +3,15 @@
 //! Belongs here: job rows and the changes of one run, each in one transaction with the notification it
 //! delivers. Does not belong here: which job is next (queue), what a run does (worker).
 
-use super::notifications::{Delivery, News, append_history};
-use super::{Store, StoreError, signed, unsigned};
+use super::notifications::append_history;
+use super::{Embedded, signed, unsigned};
 use crate::models::{
     Channel, EmailStatus, InAppStatus, NotificationType, Priority, UserId, WallMs,
 };
-use crate::telemetry::Part;
+use crate::store::StoreError;
+use crate::store::jobs::{JobOrigin, NewJob, RunEnd, StoredJob};
+use crate::store::notifications::{Delivery, News};
 use rusqlite::{Connection, Row, params};
-
-/// A job that was just stored.
-#[derive(Clone, Debug)]
-pub(crate) struct NewJob {
-    pub(crate) id: i64,
-    pub(crate) channel: Channel,
-    pub(crate) kind: NotificationType,
-    pub(crate) notification: String,
-    pub(crate) user: UserId,
-    pub(crate) priority: Priority,
-}
-
-/// A job that an earlier process left.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredJob {
-    pub(crate) job: NewJob,
-    /// Its next run, from 1.
-    pub(crate) attempt: u16,
-    /// Where it is parked and until when; `None` waits in its first queue.
-    pub(crate) parked: Option<(String, WallMs)>,
-    /// Its request in the recording of the process that left it, where there was one.
-    pub(crate) origin: Option<JobOrigin>,
-}
-
-/// Which request a job is of: the recorded run, and the part in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct JobOrigin {
-    /// The run's id, in hexadecimal digits.
-    pub(crate) run: String,
-    pub(crate) part: Part,
-}
-
-/// How one run ended, for the history.
-#[derive(Clone, Debug)]
-pub(crate) struct RunEnd {
-    pub(crate) job: i64,
-    pub(crate) notification: String,
-    pub(crate) attempt: u16,
-    pub(crate) tier: &'static str,
-    pub(crate) code: Option<u16>,
-    pub(crate) reason: String,
-}
 
 /// Stores what is told to one person with a job each; part of a caller's transaction.
 pub(super) fn insert_news(
@@ -135,8 +95,7 @@ const fn first_tier(channel: Channel) -> &'static str {
     }
 }
 
-impl Store {
-    /// A run begins.
+impl Embedded {
     pub(crate) async fn run_began(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         self.write(move |connection| {
             connection
@@ -150,7 +109,6 @@ impl Store {
         .await
     }
 
-    /// The notification is delivered and its job gone.
     pub(crate) async fn run_delivered(
         &self,
         run: RunEnd,
@@ -179,7 +137,6 @@ impl Store {
         .await
     }
 
-    /// The run failed and another is planned after a rest at `station`.
     pub(crate) async fn run_delayed(
         &self,
         run: RunEnd,
@@ -204,7 +161,6 @@ impl Store {
         .await
     }
 
-    /// The last run failed; the job rests with the dead letters.
     pub(crate) async fn run_dead(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         self.write(move |connection| {
             connection
@@ -218,7 +174,6 @@ impl Store {
         .await
     }
 
-    /// The notification is past its time; its job is gone.
     pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         self.write(move |connection| {
             set_status(connection, &run, InAppStatus::Expired.name())?;
@@ -228,7 +183,6 @@ impl Store {
         .await
     }
 
-    /// A confirmation that came after its run had given up: delivered, the next run finds it so.
     pub(crate) async fn confirm_late(
         &self,
         user: UserId,
@@ -248,7 +202,6 @@ impl Store {
         .await
     }
 
-    /// Jobs that are neither done nor dead, oldest first.
     pub(crate) async fn open_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare(
@@ -261,7 +214,6 @@ impl Store {
         .await
     }
 
-    /// How many jobs rest with the dead letters.
     pub(crate) async fn dead_job_count(&self) -> Result<u64, StoreError> {
         self.read(|connection| {
             let count: i64 = connection.query_row(

@@ -2,39 +2,17 @@
 //!
 //! Belongs here: their rows. Does not belong here: the notifications themselves.
 
-use super::jobs::{NewJob, insert_news};
-use super::notifications::News;
+use super::jobs::insert_news;
 use super::users::user_by_id;
-use super::{Store, StoreError, signed};
-use crate::models::{Channel, UserId, WallMs};
+use super::{Embedded, signed};
+use crate::models::{Channel, WallMs};
+use crate::store::StoreError;
+use crate::store::jobs::NewJob;
+use crate::store::notifications::News;
+use crate::store::records::{NewFriendRequest, NewPurchase, NewReset};
 use rusqlite::params;
 
-/// A purchase to store.
-pub(crate) struct NewPurchase {
-    pub(crate) id: String,
-    pub(crate) user: UserId,
-    pub(crate) item: String,
-    pub(crate) amount: f64,
-    pub(crate) currency: String,
-}
-
-/// A wish to be friends.
-pub(crate) struct NewFriendRequest {
-    pub(crate) id: String,
-    pub(crate) from: UserId,
-    pub(crate) to: UserId,
-}
-
-/// A wish for a new password.
-pub(crate) struct NewReset {
-    pub(crate) id: String,
-    pub(crate) user: UserId,
-    pub(crate) token_hash: String,
-    pub(crate) expires_at: WallMs,
-}
-
-impl Store {
-    /// Stores the purchase and what its buyer is told, all or nothing.
+impl Embedded {
     pub(crate) async fn record_purchase(
         &self,
         purchase: NewPurchase,
@@ -62,7 +40,6 @@ impl Store {
         .await
     }
 
-    /// Stores the friend request and what its recipient is told; `None` where there is no recipient.
     pub(crate) async fn record_friend_request(
         &self,
         request: NewFriendRequest,
@@ -91,7 +68,6 @@ impl Store {
         .await
     }
 
-    /// Stores the wish for a new password and its e-mail, all or nothing.
     pub(crate) async fn record_reset(
         &self,
         reset: NewReset,

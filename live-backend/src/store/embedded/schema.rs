@@ -2,7 +2,7 @@
 //!
 //! Belongs here: table definitions and their version. Does not belong here: queries.
 
-use super::StoreError;
+use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// Version of the tables below; kept in the file's `user_version`.

@@ -3,33 +3,16 @@
 //! Belongs here: session rows, refresh-token rotation, the login history.
 //! Does not belong here: access tokens (security).
 
-use super::jobs::{NewJob, insert_news};
-use super::notifications::News;
-use super::{Store, StoreError, optional, signed, unsigned};
+use super::jobs::insert_news;
+use super::{Embedded, optional, signed, unsigned};
 use crate::models::{Channel, UserId, WallMs};
+use crate::store::StoreError;
+use crate::store::jobs::NewJob;
+use crate::store::notifications::News;
+use crate::store::sessions::{NewSession, Session};
 use rusqlite::{Connection, params};
 
-/// A session to open.
-#[derive(Clone)]
-pub(crate) struct NewSession {
-    pub(crate) id: String,
-    pub(crate) user: UserId,
-    /// Hash of the refresh token; the token itself is not stored.
-    pub(crate) refresh_hash: String,
-    pub(crate) expires_at: WallMs,
-}
-
-/// A session as stored.
-#[derive(Clone, Debug)]
-pub(crate) struct Session {
-    pub(crate) id: String,
-    pub(crate) created_at: WallMs,
-    pub(crate) refreshed_at: WallMs,
-    pub(crate) expires_at: WallMs,
-}
-
-impl Store {
-    /// Stores the session, the login and what is told about it, all or nothing.
+impl Embedded {
     pub(crate) async fn record_login(
         &self,
         session: NewSession,
@@ -60,7 +43,6 @@ impl Store {
         .await
     }
 
-    /// Stores that somebody tried to log in as this user and failed.
     pub(crate) async fn record_failed_login(
         &self,
         user: Option<UserId>,
@@ -78,7 +60,6 @@ impl Store {
         .await
     }
 
-    /// Opens a session without a login's notifications.
     pub(crate) async fn open_session(
         &self,
         session: NewSession,
@@ -88,7 +69,6 @@ impl Store {
             .await
     }
 
-    /// Replaces a refresh token by the next one; `None` where the token is unknown, used, or too old.
     pub(crate) async fn rotate_refresh(
         &self,
         old_hash: String,
@@ -109,7 +89,6 @@ impl Store {
         .await
     }
 
-    /// Whether the session is open now.
     pub(crate) async fn is_session_open(
         &self,
         id: String,
@@ -126,7 +105,6 @@ impl Store {
         .await
     }
 
-    /// The user's open sessions, newest first, a hundred at most.
     pub(crate) async fn open_sessions(
         &self,
         user: UserId,
@@ -150,7 +128,6 @@ impl Store {
         .await
     }
 
-    /// Ends all sessions of the user; the answer is how many were open.
     pub(crate) async fn end_sessions(
         &self,
         user: UserId,

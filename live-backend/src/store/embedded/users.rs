@@ -2,38 +2,18 @@
 //!
 //! Belongs here: rows of users. Does not belong here: sessions, passwords in the clear.
 
-use super::jobs::{NewJob, insert_news};
-use super::notifications::News;
-use super::{Store, StoreError, optional, signed, taken, unsigned};
+use super::jobs::insert_news;
+use super::{Embedded, optional, signed, taken, unsigned};
 use crate::models::{UserId, WallMs};
+use crate::store::StoreError;
+use crate::store::jobs::NewJob;
+use crate::store::notifications::News;
+use crate::store::users::{NewUser, User};
 use rusqlite::{Connection, Row, params};
-
-/// An account to make.
-pub(crate) struct NewUser {
-    pub(crate) username: String,
-    /// Lower case: addresses are unique without regard to case.
-    pub(crate) email: String,
-    pub(crate) password_hash: String,
-    /// Hash of the token in the welcome e-mail, where one is sent; the token itself is not stored.
-    pub(crate) verification_hash: Option<String>,
-}
-
-/// An account.
-#[derive(Clone, Debug)]
-pub(crate) struct User {
-    pub(crate) id: UserId,
-    pub(crate) username: String,
-    pub(crate) email: String,
-    pub(crate) password_hash: String,
-}
 
 const COLUMNS: &str = "user_id, username, email, password_hash";
 
-impl Store {
-    /// Stores the account with its welcome e-mail and the job for it, all or nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::Taken`] where somebody has this address.
+impl Embedded {
     pub(crate) async fn create_user(
         &self,
         user: NewUser,
@@ -62,7 +42,6 @@ impl Store {
         .await
     }
 
-    /// The account with this address, written in lower case.
     pub(crate) async fn user_by_email(&self, email: String) -> Result<Option<User>, StoreError> {
         self.read(move |connection| {
             let sql = format!("SELECT {COLUMNS} FROM signups WHERE email = ?1");
@@ -75,7 +54,6 @@ impl Store {
         .await
     }
 
-    /// The account with this number.
     pub(crate) async fn user_by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.read(move |connection| user_by_id(connection, id))
             .await

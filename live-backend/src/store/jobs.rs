@@ -1,0 +1,126 @@
+//! Jobs as stored: what must still be delivered, and how every run ended.
+//!
+//! Belongs here: jobs as the rest of the program sees them, each change all or nothing with the
+//! notification it delivers. Does not belong here: how they are kept, which job is next (queue).
+
+use super::{Store, StoreError};
+use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
+use crate::telemetry::Part;
+
+/// A job that was just stored.
+#[derive(Clone, Debug)]
+pub(crate) struct NewJob {
+    pub(crate) id: i64,
+    pub(crate) channel: Channel,
+    pub(crate) kind: NotificationType,
+    pub(crate) notification: String,
+    pub(crate) user: UserId,
+    pub(crate) priority: Priority,
+}
+
+/// A job that an earlier process left.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredJob {
+    pub(crate) job: NewJob,
+    /// Its next run, from 1.
+    pub(crate) attempt: u16,
+    /// Where it is parked and until when; `None` waits in its first queue.
+    pub(crate) parked: Option<(String, WallMs)>,
+    /// Its request in the recording of the process that left it, where there was one.
+    pub(crate) origin: Option<JobOrigin>,
+}
+
+/// Which request a job is of: the recorded run, and the part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobOrigin {
+    /// The run's id, in hexadecimal digits.
+    pub(crate) run: String,
+    pub(crate) part: Part,
+}
+
+/// How one run ended, for the history.
+#[derive(Clone, Debug)]
+pub(crate) struct RunEnd {
+    pub(crate) job: i64,
+    pub(crate) notification: String,
+    pub(crate) attempt: u16,
+    pub(crate) tier: &'static str,
+    pub(crate) code: Option<u16>,
+    pub(crate) reason: String,
+}
+
+impl Store {
+    /// A run begins.
+    pub(crate) async fn run_began(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.run_began(run, now).await,
+        }
+    }
+
+    /// The notification is delivered and its job gone.
+    pub(crate) async fn run_delivered(
+        &self,
+        run: RunEnd,
+        message_id: Option<String>,
+        socket_id: Option<String>,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.run_delivered(run, message_id, socket_id, now).await,
+        }
+    }
+
+    /// The run failed and another is planned after a rest at `station`.
+    pub(crate) async fn run_delayed(
+        &self,
+        run: RunEnd,
+        station: &'static str,
+        due_at: WallMs,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.run_delayed(run, station, due_at, now).await,
+        }
+    }
+
+    /// The last run failed; the job rests with the dead letters.
+    pub(crate) async fn run_dead(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.run_dead(run, now).await,
+        }
+    }
+
+    /// The notification is past its time; its job is gone.
+    pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.run_expired(run, now).await,
+        }
+    }
+
+    /// A confirmation that came after its run had given up: delivered, the next run finds it so.
+    pub(crate) async fn confirm_late(
+        &self,
+        user: UserId,
+        notification: String,
+        socket_id: String,
+        now: WallMs,
+    ) -> Result<bool, StoreError> {
+        match self {
+            Self::Embedded(store) => store.confirm_late(user, notification, socket_id, now).await,
+        }
+    }
+
+    /// Jobs that are neither done nor dead, oldest first.
+    pub(crate) async fn open_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.open_jobs().await,
+        }
+    }
+
+    /// How many jobs rest with the dead letters.
+    pub(crate) async fn dead_job_count(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Embedded(store) => store.dead_job_count().await,
+        }
+    }
+}
