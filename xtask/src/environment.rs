@@ -22,6 +22,10 @@ pub(crate) struct Environment {
     program_folders: Vec<PathBuf>,
     /// We may install packages.
     pub(crate) is_root: bool,
+    /// What is obtained once per user and machine.
+    pub(crate) cache: PathBuf,
+    /// The mongod that tests are told to use.
+    pub(crate) mongod: Option<PathBuf>,
     /// The folder with material that is handed over beside the checkout, where there is one.
     pub(crate) shared: Option<PathBuf>,
 }
@@ -44,6 +48,12 @@ impl Environment {
             program_folders: std::env::split_paths(&variable("PATH").unwrap_or_default()).collect(),
             is_root: process::output(Command::new("id").arg("-u"))
                 .is_ok_and(|text| text.trim() == "0"),
+            cache: variable("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache")))
+                .unwrap_or_else(|| root.join("target"))
+                .join("flowreel"),
+            mongod: variable("MONGOD").map(PathBuf::from),
             shared: root
                 .parent()
                 .map(|above| above.join("shared"))

@@ -6,7 +6,7 @@
 use crate::environment::Environment;
 use crate::steps::Ending;
 use crate::{process, talk};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::process::{Command, Stdio};
 
 /// Drawing without a display or a graphics card: the Vulkan loader and a software device.
@@ -24,6 +24,13 @@ const WINDOW: &[&str] = &[
 
 /// Driving the window from tests.
 const WINDOW_TESTS: &[&str] = &["xvfb", "xauth", "xdotool"];
+
+/// The queue server of the tests and what runs its stock clients; mongod is no Debian package (services).
+const SERVICES: &[(&str, &str)] = &[
+    ("redis-server", "redis-server"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
 
 /// What a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +60,9 @@ pub(crate) fn provide(environment: &Environment, need: Need) -> Result<Ending> {
         if !can_make_python_environments() {
             wanted.push("python3-venv");
         }
-        let has_node_tests = environment
-            .root
-            .join("live-backend/tests/package.json")
-            .is_file();
-        for program in ["nodejs", "npm"] {
-            let command = if program == "nodejs" { "node" } else { program };
-            if has_node_tests && !environment.has(command) {
-                wanted.push(program);
+        for (program, package) in SERVICES {
+            if !environment.has(program) {
+                wanted.push(package);
             }
         }
     }
@@ -71,21 +73,27 @@ pub(crate) fn provide(environment: &Environment, need: Need) -> Result<Ending> {
         );
         return Ok(Ending::Skipped(remark));
     }
-    let missing: Vec<&str> = wanted
-        .into_iter()
+    let installed = install_packages(environment, &wanted)?;
+    Ok(Ending::Passed(installed))
+}
+
+/// Installs those that are missing where we may, and says which; an error says what to type.
+pub(crate) fn install_packages(environment: &Environment, packages: &[&str]) -> Result<String> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
         .filter(|name| !is_installed(name))
         .collect();
     if missing.is_empty() {
-        return Ok(Ending::Passed(String::new()));
+        return Ok(String::new());
     }
-    let by_hand = format!(
-        "apt-get install -y --no-install-recommends {}",
-        missing.join(" ")
-    );
+    let missing_list = missing.join(" ");
+    let by_hand = format!("apt-get install -y --no-install-recommends {missing_list}");
+    if !environment.has("dpkg-query") {
+        bail!("not a Debian: the equivalents of these packages must be there: {missing_list}");
+    }
     if !environment.is_root {
-        return Ok(Ending::Failed(format!(
-            "packages are missing; run: sudo {by_hand}"
-        )));
+        bail!("packages are missing; run: sudo {by_hand}");
     }
     talk::say(&format!("    {by_hand}"));
     if install(&missing).is_err() {
@@ -93,7 +101,7 @@ pub(crate) fn provide(environment: &Environment, need: Need) -> Result<Ending> {
         process::run(apt(&["update"]).stdout(Stdio::null()))?;
         install(&missing)?;
     }
-    Ok(Ending::Passed(format!("installed {}", missing.join(" "))))
+    Ok(format!("installed {missing_list}"))
 }
 
 fn can_make_python_environments() -> bool {

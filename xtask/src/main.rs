@@ -10,6 +10,7 @@ mod environment;
 mod fuzz;
 mod machine;
 mod process;
+mod services;
 mod steps;
 mod talk;
 mod test;
@@ -25,6 +26,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [--long]      every check: format, lints, tidy, docs, tests, determinism, pictures
   tidy               only the rules of the house
   bench [AREA]       run the benchmarks, write bench/summary.json under the target folder
+  services up|down|status [redis] [mongod] [--dir FOLDER]
+                     a real Redis and mongod on this machine, for trying and for tests
   fuzz [TARGET] [--seconds N]
                      feed readers and parsers with input made up by libFuzzer, a minute each
   fuzz TARGET FILE   feed one input, for instance one that went wrong
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&environment),
         ["bench"] => bench::run(&environment, None),
         ["bench", area] => bench::run(&environment, Some(area)),
+        ["services", rest @ ..] => services::run(&environment, rest),
         ["fuzz", rest @ ..] => fuzz::run(&environment, rest),
         ["dist"] => dist::run(&environment),
         ["help" | "--help" | "-h"] => {

@@ -11,7 +11,7 @@ mod second_reader;
 use crate::environment::Environment;
 use crate::machine::{self, Need};
 use crate::steps::{Ending, Steps};
-use crate::{Outcome, fuzz, process, talk, tidy};
+use crate::{Outcome, fuzz, process, services, talk, tidy};
 use anyhow::Result;
 
 /// Builds the programs. `--examples` (there are none) makes cargo count the features of
@@ -26,6 +26,10 @@ const SWARM_LONG: &str = "4000";
 pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     let mut steps = Steps::default();
     steps.run("packages", || machine::provide(environment, Need::Checks));
+    steps.run("mongod", || {
+        let program = services::mongod::program(environment)?;
+        Ok(Ending::Passed(program.display().to_string()))
+    });
     read_the_text(environment, &mut steps);
     run_the_tests(environment, &mut steps, long);
     steps.run("exact values", || {
@@ -100,27 +104,31 @@ fn read_the_text(environment: &Environment, steps: &mut Steps) {
 fn run_the_tests(environment: &Environment, steps: &mut Steps, long: bool) {
     let has_nextest = environment.has("cargo-nextest");
     steps.run("tests", || {
-        if has_nextest {
-            return cargo(
-                environment,
-                &[
-                    "nextest",
-                    "run",
-                    "--locked",
-                    "--workspace",
-                    "--profile",
-                    "ci",
-                ],
-            );
+        let arguments: &[&str] = if has_nextest {
+            &[
+                "nextest",
+                "run",
+                "--locked",
+                "--workspace",
+                "--profile",
+                "ci",
+            ]
+        } else {
+            let all = ["--lib", "--bins", "--tests", "--examples"];
+            &[&["test", "--locked", "--workspace"], all.as_slice()].concat()
+        };
+        let mut command = environment.cargo(arguments);
+        // A service that a test needs is here by now: its absence is a failure.
+        command.env("FLOWREEL_SERVICES", "required");
+        if let Ok(mongod) = services::mongod::program(environment) {
+            command.env("MONGOD", mongod);
         }
-        let targets = ["--lib", "--bins", "--tests", "--examples"];
-        cargo(
-            environment,
-            &[&["test", "--locked", "--workspace"], targets.as_slice()].concat(),
-        )?;
-        Ok(Ending::Passed(
-            "by cargo test; cargo-nextest is not installed".to_owned(),
-        ))
+        process::run(&mut command)?;
+        Ok(Ending::Passed(if has_nextest {
+            String::new()
+        } else {
+            "by cargo test; cargo-nextest is not installed".to_owned()
+        }))
     });
     steps.run("documentation tests", || {
         cargo(environment, &["test", "--locked", "--workspace", "--doc"])

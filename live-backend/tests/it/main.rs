@@ -25,4 +25,6 @@ mod npm;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]
+mod services;
+#[cfg(test)]
 mod stock_client;
