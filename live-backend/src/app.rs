@@ -7,9 +7,9 @@
 
 mod data;
 
-use crate::config::{Relay, Settings};
+use crate::config::{Relay, RemoteRelay, Settings};
 use crate::email::sink::{self, MailBox};
-use crate::email::transport::Mailer;
+use crate::email::transport::{Mailer, RelayError};
 use crate::faults::Faults;
 use crate::load_balancer::{LoadBalancer, Upstreams};
 use crate::models::{Channel, WallMs};
@@ -96,6 +96,8 @@ pub(crate) enum StartError {
     },
     #[error(transparent)]
     Recorder(#[from] RecorderError),
+    #[error(transparent)]
+    Relay(#[from] RelayError),
 }
 
 /// Everything that was started.
@@ -369,8 +371,8 @@ async fn start_relay(
     faults: &Arc<Faults>,
     phase: &Phase,
 ) -> Result<Mailer, StartError> {
-    if let Relay::Plain { host, port } = &settings.relay {
-        return Ok(Mailer::new(host, *port));
+    if let Relay::Remote(relay) = &settings.relay {
+        return Ok(Mailer::new(relay)?);
     }
     let mail_box = MailBox::open(data.path().join("mail")).await;
     let mail_box = Arc::new(mail_box.map_err(|source| data.failed(source))?);
@@ -387,7 +389,7 @@ async fn start_relay(
         phase.stop.clone(),
     );
     phase.tracker.spawn(serving);
-    Ok(Mailer::new("127.0.0.1", port))
+    Ok(Mailer::new(&RemoteRelay::embedded(port))?)
 }
 
 /// Announces what an earlier process left, then starts the workers.

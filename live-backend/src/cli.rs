@@ -136,7 +136,8 @@ const fn exit_code(error: &StartError) -> u8 {
         | StartError::Data { .. }
         | StartError::Locked { .. }
         | StartError::Store { .. }
-        | StartError::Recorder(_) => ENVIRONMENT,
+        | StartError::Recorder(_)
+        | StartError::Relay(_) => ENVIRONMENT,
     }
 }
 

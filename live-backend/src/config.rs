@@ -4,9 +4,11 @@
 //! and of settings files. Does not belong here: what a setting does.
 
 mod recording;
+mod relay;
 mod sources;
 
 pub(crate) use recording::Recording;
+pub(crate) use relay::{Relay, RemoteRelay, Security};
 pub(crate) use sources::Environment;
 
 use crate::load::LoadArgs;
@@ -28,7 +30,7 @@ pub(crate) struct Args {
     /// Where jobs are kept: embedded, or `redis://…`.
     #[arg(long, global = true)]
     queue: Option<String>,
-    /// Who sends mail: embedded, `smtp://HOST:PORT` or `smtps://…`.
+    /// Who sends mail: embedded, `smtp://HOST:PORT`, `smtp+starttls://…` or `smtps://…`.
     #[arg(long, global = true)]
     smtp: Option<String>,
     /// Topic log: off, embedded or HOST:PORT.
@@ -120,17 +122,6 @@ pub(crate) struct Ports {
     pub(crate) gateway: u16,
 }
 
-/// Who takes our mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Relay {
-    Embedded,
-    /// A relay on this machine or network, without TLS.
-    Plain {
-        host: String,
-        port: u16,
-    },
-}
-
 /// All settings of one process.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -195,7 +186,7 @@ impl Settings {
         let whole = |name, key, default| sources.whole(None, &[name], key, 1..=10_000, default);
         Ok(Self {
             ports: ports(args, &sources)?,
-            relay: relay(args, &sources)?,
+            relay: Relay::read(args, &sources)?,
             record: match record.as_deref() {
                 None => Some(PathBuf::from("recordings")),
                 Some("off") => None,
@@ -293,36 +284,6 @@ fn check_parts(args: &Args, sources: &Sources<'_>) -> Result<(), ConfigError> {
         return Err(refused("the topic log", &without_secret(&value), "off"));
     }
     Ok(())
-}
-
-fn relay(args: &Args, sources: &Sources<'_>) -> Result<Relay, ConfigError> {
-    let text = sources.text(
-        args.smtp.as_deref(),
-        &["FLOWREEL_SMTP", "EMAIL_HOST"],
-        "smtp",
-    )?;
-    let Some(text) = text.filter(|text| text != "embedded") else {
-        return Ok(Relay::Embedded);
-    };
-    let wrong = || {
-        let shown = without_secret(&text);
-        ConfigError(format!(
-            "the mail relay `{shown}` is not spoken by this version; write `embedded` or smtp://HOST:PORT without TLS"
-        ))
-    };
-    let rest = text.strip_prefix("smtp://").ok_or_else(wrong)?;
-    let (host, port) = rest
-        .trim_end_matches('/')
-        .rsplit_once(':')
-        .ok_or_else(wrong)?;
-    if host.is_empty() || host.contains(['/', '@']) {
-        return Err(wrong());
-    }
-    let port = port.parse().map_err(|_not_a_port| wrong())?;
-    Ok(Relay::Plain {
-        host: host.to_owned(),
-        port,
-    })
 }
 
 /// Ports from the base, or each from its own setting, or the documents' defaults.
@@ -450,7 +411,6 @@ mod tests {
             ),
             (vec!["--queue", "redis://:secret@host"], "redis://***@host"),
             (vec!["--kafka", "host:9092"], "host:9092"),
-            (vec!["--smtp", "smtps://u:secret@host"], "smtps://***@host"),
             (vec!["balancer"], "balancer"),
             (vec!["server", "--index", "2"], "server"),
         ] {

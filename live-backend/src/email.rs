@@ -3,6 +3,7 @@
 //! Belongs here: everything that speaks SMTP. Does not belong here: retries (worker), texts
 //! (notification service). Lettre's types stop at this folder.
 
+mod connections;
 mod conversation;
 pub(crate) mod message;
 pub(crate) mod sink;

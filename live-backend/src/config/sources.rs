@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Keys a settings file may have.
-const FILE_KEYS: [&str; 27] = [
+const FILE_KEYS: [&str; 34] = [
     "store",
     "queue",
     "smtp",
@@ -33,6 +33,13 @@ const FILE_KEYS: [&str; 27] = [
     "inapp_retry_delay",
     "ws_heartbeat_interval",
     "ws_max_connections",
+    "email_host",
+    "email_port",
+    "email_user",
+    "email_password",
+    "email_from",
+    "email_ca_file",
+    "email_timeout",
     "jwt_secret",
     "log",
     "config",

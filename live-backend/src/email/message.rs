@@ -10,7 +10,7 @@ use lettre::message::{Mailbox, MessageBuilder};
 /// Longest text in one header line (RFC 5322: 998 bytes a line, with room for the name and encoding).
 const HEADER_TEXT_BYTES_MAX: usize = 200;
 /// Who sends.
-pub(crate) const FROM: &str = "Flowreel <notifications@flowreel.local>";
+const SENDER_NAME: &str = "Flowreel";
 /// Right part of every message id.
 const ID_DOMAIN: &str = "flowreel.local";
 
@@ -53,8 +53,8 @@ pub(crate) fn message_id(notification: &str) -> String {
     format!("<{notification}@{ID_DOMAIN}>")
 }
 
-/// The message that tells this notification.
-pub(crate) fn build(notification: &Notification) -> Result<Message, MessageError> {
+/// The message that tells this notification, from the address `sender`.
+pub(crate) fn build(notification: &Notification, sender: &str) -> Result<Message, MessageError> {
     let recipient = &notification.recipient;
     // Lettre panics on a line break in a display name and encodes one in a subject, so both are checked.
     check_header_text("recipient's name", &recipient.username)?;
@@ -63,7 +63,10 @@ pub(crate) fn build(notification: &Notification) -> Result<Message, MessageError
         .email
         .parse()
         .map_err(|_unreadable| MessageError::Address)?;
-    let from: Mailbox = FROM.parse().map_err(|_unreadable| MessageError::Address)?;
+    let sender = sender
+        .parse()
+        .map_err(|_unreadable| MessageError::Address)?;
+    let from = Mailbox::new(Some(SENDER_NAME.to_owned()), sender);
     let builder: MessageBuilder = Message::builder()
         .from(from)
         .to(Mailbox::new(Some(recipient.username.clone()), address))
@@ -107,8 +110,12 @@ mod tests {
 
     #[test]
     fn a_message_carries_its_recipient_subject_and_stable_id() {
-        let text =
-            String::from_utf8(build(&notification("Ada", "Welcome")).unwrap().formatted()).unwrap();
+        let text = String::from_utf8(
+            build(&notification("Ada", "Welcome"), "f@flowreel.local")
+                .unwrap()
+                .formatted(),
+        )
+        .unwrap();
         for line in [
             "To: Ada <ada@example.org>",
             "Subject: Welcome",
@@ -123,17 +130,17 @@ mod tests {
     fn line_breaks_in_header_texts_are_refused_before_lettre_sees_them() {
         for text in ["a\r\nBcc: x@example.org", "a\nb", "a\rb", "a\0b"] {
             assert!(matches!(
-                build(&notification(text, "t")),
+                build(&notification(text, "t"), "f@flowreel.local"),
                 Err(MessageError::Control { .. })
             ));
             assert!(matches!(
-                build(&notification("n", text)),
+                build(&notification("n", text), "f@flowreel.local"),
                 Err(MessageError::Control { .. })
             ));
         }
         let long = "x".repeat(HEADER_TEXT_BYTES_MAX + 1);
         assert!(matches!(
-            build(&notification("n", &long)),
+            build(&notification("n", &long), "f@flowreel.local"),
             Err(MessageError::Long { .. })
         ));
     }

@@ -270,6 +270,7 @@ fn message_id(message: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RemoteRelay;
     use crate::email::transport::Mailer;
     use crate::faults::FaultKind;
     use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
@@ -319,7 +320,7 @@ mod tests {
             stop.clone(),
         );
         tracker.spawn(sink);
-        let mailer = Mailer::new("127.0.0.1", port);
+        let mailer = Mailer::new(&RemoteRelay::embedded(port)).unwrap();
 
         assert_eq!(
             mailer.send(&notification("n1")).await.unwrap().reply,

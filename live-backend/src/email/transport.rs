@@ -1,24 +1,25 @@
-//! The way to the relay: pooled connections through lettre, and what its answer means.
+//! Sending one mail through the relay, and what its answer means.
 //!
-//! Belongs here: sending one message, telling passing from lasting failures.
-//! Does not belong here: what follows from a failure (worker).
+//! Belongs here: telling passing from lasting failures.
+//! Does not belong here: connections (connections), what follows from a failure (worker).
+//!
+//! A mail has one recipient, so the relay's answer is that recipient's own.
 
+use super::connections::{Connections, SendError};
 use super::message;
+use crate::config::RemoteRelay;
 use crate::store::notifications::Notification;
-use lettre::transport::smtp::PoolConfig;
-use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use std::time::Duration;
+use std::sync::Arc;
 
-/// Connections kept to the relay: one per job that may run.
-const CONNECTIONS_MAX: u32 = 5;
-/// Longest wait for one answer of the relay.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Answers about our login, not about the mail: the operator can mend that, so the mail is kept
+/// (RFC 4954).
+const LOGIN_CODES: [u16; 4] = [530, 534, 535, 538];
 
 /// Sends messages to one relay.
 #[derive(Clone)]
 pub(crate) struct Mailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    connections: Arc<Connections>,
+    sender: String,
 }
 
 /// The relay took it.
@@ -39,34 +40,48 @@ pub(crate) struct MailFailure {
     pub(crate) is_lasting: bool,
 }
 
+/// Why there is no way to the relay.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RelayError {
+    #[error(
+        "the certificates in {path} cannot be read: {source}; name a PEM file with EMAIL_CA_FILE"
+    )]
+    CaFile {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error(
+        "TLS to the mail relay {host} cannot be set up: {source}; check EMAIL_HOST and EMAIL_CA_FILE"
+    )]
+    Tls {
+        host: String,
+        source: lettre::transport::smtp::Error,
+    },
+}
+
 impl Mailer {
-    /// A mailer for the relay at this address, without TLS: for relays on this machine or network.
-    pub(crate) fn new(host: &str, port: u16) -> Self {
-        let pool = PoolConfig::new().max_size(CONNECTIONS_MAX);
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(port)
-            .hello_name(ClientId::Domain("flowreel.local".to_owned()))
-            .timeout(Some(ANSWER_TIMEOUT))
-            .pool_config(pool)
-            .build();
-        Self { transport }
+    /// A mailer for this relay; no connection is made before the first mail.
+    ///
+    /// # Errors
+    /// [`RelayError`] where certificates cannot be read or the host's name cannot be in one.
+    pub(crate) fn new(relay: &RemoteRelay) -> Result<Self, RelayError> {
+        Ok(Self {
+            connections: Arc::new(Connections::new(relay)?),
+            sender: relay.sender.clone(),
+        })
     }
 
     pub(crate) async fn send(&self, notification: &Notification) -> Result<Sent, MailFailure> {
-        let message = message::build(notification).map_err(|error| MailFailure {
+        let message = message::build(notification, &self.sender).map_err(|error| MailFailure {
             reply_code: 0,
             reason: error.to_string(),
             is_lasting: true,
         })?;
         let response = self
-            .transport
-            .send(message)
+            .connections
+            .send(&message)
             .await
-            .map_err(|error| MailFailure {
-                reply_code: error.status().map_or(0, u16::from),
-                reason: error.to_string(),
-                is_lasting: error.is_permanent(),
-            })?;
+            .map_err(MailFailure::from)?;
         Ok(Sent {
             reply_code: u16::from(response.code()),
             reply: response.message().collect::<Vec<_>>().join(" "),
@@ -76,6 +91,40 @@ impl Mailer {
 
     /// Closes the kept connections.
     pub(crate) async fn close(&self) {
-        self.transport.shutdown().await;
+        self.connections.close().await;
     }
+}
+
+impl From<SendError> for MailFailure {
+    fn from(error: SendError) -> Self {
+        let reason = with_causes(&error);
+        let SendError::Relay(error) = error else {
+            return Self {
+                reply_code: 0,
+                reason,
+                is_lasting: false,
+            };
+        };
+        let reply_code = error.status().map_or(0, u16::from);
+        Self {
+            reply_code,
+            reason,
+            is_lasting: error.is_permanent() && !LOGIN_CODES.contains(&reply_code),
+        }
+    }
+}
+
+/// An error and what led to it, each said once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
 }

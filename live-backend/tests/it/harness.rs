@@ -63,6 +63,15 @@ pub(crate) struct Backend {
 impl Backend {
     /// Starts everything on free ports with data and recordings in `folder`.
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[])
+    }
+
+    /// The same with further environment variables.
+    pub(crate) fn start_with(
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let log = folder.join("log.txt");
         let stderr = std::fs::OpenOptions::new()
             .create(true)
@@ -72,6 +81,7 @@ impl Backend {
         let mut child = command(folder)
             .args(["--port-base", "0", "--print-ready"])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
@@ -141,6 +151,10 @@ impl Backend {
 
     pub(crate) async fn post(&self, path: &str, body: &Value, token: Option<&str>) -> (u16, Value) {
         self.http.post(path, body, token).await.expect("an answer")
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> (u16, Value) {
+        self.http.get(path, token).await.expect("an answer")
     }
 
     /// The live view's status.

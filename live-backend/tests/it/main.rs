@@ -23,6 +23,8 @@ mod metrics;
 #[cfg(test)]
 mod npm;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod services;
