@@ -14,7 +14,7 @@ use crate::faults::Faults;
 use crate::load_balancer::{LoadBalancer, Upstreams};
 use crate::models::{Channel, WallMs};
 use crate::notification_service::NotificationService;
-use crate::queue::{LeftJob, Queues};
+use crate::queue::{Embedded, LeftJob, Queues};
 use crate::security::passwords::Passwords;
 use crate::security::random_hex;
 use crate::security::tokens::Tokens;
@@ -24,7 +24,7 @@ use crate::telemetry::topology::{TopologySettings, live_topology};
 use crate::telemetry::{Clock, Place, Recorder, RecorderError, RecordingSettings, Telemetry};
 use crate::websocket::{Gateway, ServerSockets, Sockets};
 use crate::worker::backoff::Ladder;
-use crate::worker::{self, Limits, Worker};
+use crate::worker::{self, Limits, RunCounts, Worker};
 use crate::{gateway, router};
 use axum::http::HeaderValue;
 use data::DataFolder;
@@ -166,7 +166,8 @@ impl Running {
         let faults = Arc::new(Faults::default());
         let mailer = start_relay(&settings, &data, &faults, &phases.relay).await?;
 
-        let queues = Queues::new(telemetry.clone(), store.dead_job_count().await?);
+        let queues = Embedded::new(telemetry.clone(), store.dead_job_count().await?);
+        let queues = Queues::Embedded(queues);
         let app = Arc::new(App {
             service: NotificationService::new(store.clone(), queues.clone()),
             passwords: Passwords::new(),
@@ -187,7 +188,7 @@ impl Running {
         let admin_token = app.tokens.sign_local_admin(app.now());
         data.keep_admin_token(&admin_token).await?;
 
-        start_workers(&app, left, &mailer, &phases.workers);
+        start_workers(&app, left, &mailer, &phases.workers).await;
         let sockets = start_listeners(&app, listeners, &phases);
         tracing::info!(
             "balancer listens on port {}, servers on {:?}",
@@ -393,12 +394,13 @@ async fn start_relay(
 }
 
 /// Announces what an earlier process left, then starts the workers.
-fn start_workers(app: &Arc<App>, left: Vec<LeftJob>, mailer: &Mailer, phase: &Phase) {
+async fn start_workers(app: &Arc<App>, left: Vec<LeftJob>, mailer: &Mailer, phase: &Phase) {
     let settings = &app.settings;
     let worker = Arc::new(Worker {
         telemetry: app.telemetry.clone(),
         store: app.store.clone(),
         queues: app.queues.clone(),
+        runs: RunCounts::default(),
         mailer: mailer.clone(),
         sockets: app.sockets.clone(),
         faults: Arc::clone(&app.faults),
@@ -408,7 +410,7 @@ fn start_workers(app: &Arc<App>, left: Vec<LeftJob>, mailer: &Mailer, phase: &Ph
             settings.in_app_attempts_max,
         ),
     });
-    app.queues.resume(left);
+    app.queues.resume(left).await;
     app.queues.start(&phase.tracker, &phase.stop);
     for (channel, concurrency, rate_per_s) in [
         (Channel::Email, settings.mail_concurrency, MAIL_RATE_PER_S),

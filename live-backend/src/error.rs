@@ -3,6 +3,7 @@
 //! Belongs here: error codes, their HTTP status and JSON body. Does not belong here: how a client's
 //! mistake is found (controllers, middleware), exit codes (main).
 
+use crate::queue::QueueError;
 use crate::store::StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -126,6 +127,16 @@ impl From<StoreError> for AppError {
                 Self::internal()
             }
         }
+    }
+}
+
+impl From<QueueError> for AppError {
+    fn from(error: QueueError) -> Self {
+        tracing::error!(%error, "a queue does not answer: {error}");
+        Self::unavailable(
+            "queue_unavailable",
+            "the queues cannot be reached now, try again",
+        )
     }
 }
 

@@ -80,7 +80,7 @@ impl NotificationService {
         let (id, jobs) = context
             .in_database(self.store.create_user(user, news, now))
             .await?;
-        context.hand_over(&self.queues, jobs);
+        context.hand_over(&self.queues, jobs).await;
         Ok(id)
     }
 
@@ -103,7 +103,7 @@ impl NotificationService {
         let jobs = context
             .in_database(self.store.record_login(session, news, now))
             .await?;
-        context.hand_over(&self.queues, jobs);
+        context.hand_over(&self.queues, jobs).await;
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl NotificationService {
         let jobs = context
             .in_database(self.store.record_reset(reset, news, now))
             .await?;
-        context.hand_over(&self.queues, jobs);
+        context.hand_over(&self.queues, jobs).await;
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl NotificationService {
         let jobs = context
             .in_database(self.store.record_purchase(purchase, news, now))
             .await?;
-        context.hand_over(&self.queues, jobs);
+        context.hand_over(&self.queues, jobs).await;
         Ok(id)
     }
 
@@ -183,7 +183,7 @@ impl NotificationService {
             .await?;
         let jobs =
             stored.ok_or_else(|| AppError::not_found("there is no user with this toUserId"))?;
-        context.hand_over(&self.queues, jobs);
+        context.hand_over(&self.queues, jobs).await;
         Ok(id)
     }
 

@@ -1,33 +1,38 @@
 //! The queues: mail, retry-1, retry-2, in-app, in-app-retry, and the dead letters.
 //!
-//! Belongs here: which job is next and which is parked until when, in memory over the stored rows.
-//! Does not belong here: the rows (store), what a run does (worker).
+//! Belongs here: what every kind of queue can do, and the words for it. Does not belong here: how one
+//! kind does it (embedded), the rows (store), what a run does (worker), what operators may do (operations).
 //!
 //! A job is stored before it is announced here, and announced (with its stages recorded) before a worker
-//! can see it. After a crash the stored rows are announced again.
+//! can see it. The store is the truth and a queue is dispatch over it: where dispatch loses a job, for
+//! example by a crash, the stored rows are announced again. So changes that follow a stored row cannot
+//! fail for the caller; questions and operators' changes can.
 
-mod lane;
+mod embedded;
 mod left;
-mod parking;
 
-pub(crate) use lane::Lane;
+pub(crate) use embedded::Embedded;
 pub(crate) use left::LeftJob;
 
-use crate::models::{Channel, Priority, UserId};
+use crate::models::{Channel, Priority, UserId, WallMs};
 use crate::store::jobs::NewJob;
-use crate::telemetry::{Part, Place, Telemetry};
-use parking::Parking;
+use crate::telemetry::{Part, Place};
 use serde::Serialize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Jobs that may wait or rest in memory; past it new requests are refused with 503, nothing is dropped.
-const JOBS_MAX: u64 = 200_000;
+/// All queues, in the order in which they are shown.
+pub(crate) const QUEUES: [Place; 6] = [
+    Place::Mail,
+    Place::Retry1,
+    Place::Retry2,
+    Place::Dlq,
+    Place::InApp,
+    Place::InAppRetry,
+];
 
-/// A job in memory.
+/// A job in dispatch.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) id: i64,
@@ -41,28 +46,29 @@ pub(crate) struct Job {
 
 /// All queues; cheap to copy.
 #[derive(Clone)]
-pub(crate) struct Queues {
-    inner: Arc<Inner>,
+pub(crate) enum Queues {
+    /// In memory over the stored rows, in this process.
+    Embedded(Embedded),
 }
 
-struct Inner {
-    telemetry: Telemetry,
-    mail: Lane,
-    in_app: Lane,
-    retry_1: Parking,
-    retry_2: Parking,
-    in_app_retry: Parking,
-    dead_count: AtomicU64,
+/// Why a queue does not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum QueueError {
+    #[expect(dead_code, reason = "queues in another process can be out of reach")]
+    #[error("queues cannot be reached: {text}; check that Redis runs and REDIS_URL names it")]
+    Unreachable { text: String },
 }
 
 /// Figures of one queue, jobs of earlier runs included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct QueueCounts {
     pub(crate) waiting: u64,
     pub(crate) active: u64,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
     pub(crate) delayed: u64,
+    pub(crate) is_paused: bool,
 }
 
 /// Figures of one queue under its name.
@@ -73,175 +79,208 @@ pub(crate) struct NamedCounts {
     pub(crate) counts: QueueCounts,
 }
 
+/// Which jobs of a queue: those that dispatch knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Waiting,
+    Active,
+    Delayed,
+}
+
+/// A job as dispatch sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Dispatched {
+    pub(crate) job: Job,
+    /// Since when it is in this phase.
+    pub(crate) since: WallMs,
+    pub(crate) due_at: Option<WallMs>,
+}
+
+/// Where one job stands in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// That many jobs go first.
+    Waiting {
+        ahead: u64,
+    },
+    Active,
+    Delayed {
+        due_at: WallMs,
+    },
+}
+
+#[expect(
+    clippy::unused_async,
+    reason = "queues in another process are waited for"
+)]
 impl Queues {
-    pub(crate) fn new(telemetry: Telemetry, dead_count: u64) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                telemetry,
-                mail: Lane::default(),
-                in_app: Lane::default(),
-                retry_1: Parking::new(Place::Retry1),
-                retry_2: Parking::new(Place::Retry2),
-                in_app_retry: Parking::new(Place::InAppRetry),
-                dead_count: AtomicU64::new(dead_count),
-            }),
-        }
-    }
-
-    /// Whether another request's jobs may be accepted.
+    /// Whether another request's jobs may be accepted, as far as this process knows.
     pub(crate) fn has_room(&self) -> bool {
-        let inner = &self.inner;
-        let waiting = inner.mail.counts().waiting + inner.in_app.counts().waiting;
-        let parked: u64 = inner.parkings().iter().map(|parking| parking.len()).sum();
-        waiting + parked < JOBS_MAX
-    }
-
-    /// The queue that workers of this channel pull from.
-    pub(crate) fn lane(&self, channel: Channel) -> &Lane {
-        match channel {
-            Channel::Email => &self.inner.mail,
-            Channel::InApp => &self.inner.in_app,
-        }
-    }
-
-    /// A request's stored jobs enter their queues, each as a part of it.
-    pub(crate) fn announce(&self, main: Part, from: Place, jobs: Vec<NewJob>) {
-        let telemetry = &self.inner.telemetry;
-        let parts = telemetry.split(main, u16::try_from(jobs.len()).unwrap_or(u16::MAX));
-        for (job, part) in jobs.into_iter().zip(parts) {
-            let rank = u64::from(job.priority.rank());
-            let part = match job.channel {
-                Channel::Email => telemetry.email_queued(part, from, rank, 0),
-                Channel::InApp => telemetry.in_app_queued(part, from, rank),
-            };
-            self.lane(job.channel).push(Job::new(job, part));
+        match self {
+            Self::Embedded(queues) => queues.has_room(),
         }
     }
 
     /// The run that is recorded, as its id's digits.
     pub(crate) fn run_id(&self) -> Option<String> {
-        let run_id = self.inner.telemetry.run_id();
-        run_id.map(|run_id| run_id.to_string())
-    }
-
-    /// Jobs that an earlier process left. Where the recording goes on with that process's run, they go on
-    /// under their requests; else each is a request of its own in this run's recording.
-    pub(crate) fn resume(&self, jobs: Vec<LeftJob>) {
-        let telemetry = &self.inner.telemetry;
-        for left in jobs {
-            let known = left
-                .survivor()
-                .filter(|(run, survivor)| {
-                    telemetry.run_id() == Some(*run) && telemetry.goes_on(survivor.part)
-                })
-                .map(|(_, survivor)| survivor.part);
-            let LeftJob { stored, parked } = left;
-            let (class, attempt) = (stored.job.kind.class(), stored.attempt);
-            let Some((via, rest)) = parked else {
-                let queue = first_queue(stored.job.channel);
-                let part = known.unwrap_or_else(|| telemetry.resume_job(class, queue, attempt));
-                self.lane(stored.job.channel)
-                    .push(Job::new(stored.job, part));
-                continue;
-            };
-            let rest_ns = u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
-            // The stored attempt is the next run; while parked, the part carries the one that failed.
-            let part = known.unwrap_or_else(|| {
-                telemetry.resume_delayed(class, via, attempt.saturating_sub(1), rest_ns)
-            });
-            self.park(Job::new(stored.job, part), via, rest);
+        match self {
+            Self::Embedded(queues) => queues.run_id(),
         }
     }
 
-    /// The job rests at `via`; its stages are recorded already.
-    pub(crate) fn park(&self, job: Job, via: Place, rest: Duration) {
-        match self.inner.parking(via) {
-            Some(parking) => parking.park(job, rest),
-            None => tracing::error!(job.id, "job {} cannot rest at {}", job.id, via.name()),
+    /// A request's stored jobs enter their queues, each as a part of it.
+    pub(crate) async fn announce(&self, main: Part, from: Place, jobs: Vec<NewJob>) {
+        match self {
+            Self::Embedded(queues) => queues.announce(main, from, jobs),
+        }
+    }
+
+    /// Jobs that an earlier process left.
+    pub(crate) async fn resume(&self, jobs: Vec<LeftJob>) {
+        match self {
+            Self::Embedded(queues) => queues.resume(jobs),
+        }
+    }
+
+    /// Waits until a job of this channel may be taken.
+    pub(crate) async fn has_job(&self, channel: Channel) {
+        match self {
+            Self::Embedded(queues) => queues.lane(channel).has_job().await,
+        }
+    }
+
+    /// Takes the next job of this channel; it is active until [`Self::completed`], [`Self::park`],
+    /// [`Self::bury`] or [`Self::dropped`] says how its run ended.
+    pub(crate) async fn take(&self, channel: Channel) -> Option<Job> {
+        match self {
+            Self::Embedded(queues) => queues.lane(channel).take(),
+        }
+    }
+
+    /// The run of a taken job went well; the job is gone.
+    pub(crate) async fn completed(&self, job: &Job) {
+        match self {
+            Self::Embedded(queues) => queues.lane(job.channel).ended(job.id, true),
+        }
+    }
+
+    /// A taken job is gone without a good run, for example because it expired.
+    pub(crate) async fn dropped(&self, job: &Job, _reason: &str) {
+        match self {
+            Self::Embedded(queues) => queues.lane(job.channel).ended(job.id, false),
+        }
+    }
+
+    /// The run of a taken job failed and it rests at `via`; its stages are recorded already.
+    pub(crate) async fn park(&self, job: Job, via: Place, rest: Duration, _reason: &str) {
+        match self {
+            Self::Embedded(queues) => {
+                queues.lane(job.channel).ended(job.id, false);
+                queues.park(job, via, rest);
+            }
+        }
+    }
+
+    /// The last run of a taken job failed and it rests with the dead letters.
+    pub(crate) async fn bury(&self, job: Job, _reason: &str) {
+        match self {
+            Self::Embedded(queues) => {
+                queues.lane(job.channel).ended(job.id, false);
+                queues.count_dead(1);
+            }
         }
     }
 
     /// The user is here again: in-app jobs parked for that user are due now.
-    pub(crate) fn wake_user(&self, user: UserId) {
-        for job in self.inner.in_app_retry.take_of(user) {
-            self.due(job, Place::InAppRetry);
+    pub(crate) async fn wake_user(&self, user: UserId) {
+        match self {
+            Self::Embedded(queues) => queues.wake_user(user),
         }
-    }
-
-    /// One more job rests with the dead letters.
-    pub(crate) fn count_dead(&self) {
-        self.inner.dead_count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Sends parked jobs on when they are due, until stopped; what is parked then stays stored.
     pub(crate) fn start(&self, tracker: &TaskTracker, stop: &CancellationToken) {
-        for via in [Place::Retry1, Place::Retry2, Place::InAppRetry] {
-            let (queues, stop) = (self.clone(), stop.clone());
-            tracker.spawn(async move {
-                while let Some(job) = queues.next_due(via, &stop).await {
-                    queues.due(job, via);
-                }
-            });
+        match self {
+            Self::Embedded(queues) => queues.start(tracker, stop),
         }
     }
 
-    async fn next_due(&self, via: Place, stop: &CancellationToken) -> Option<Job> {
-        let parking = self.inner.parking(via)?;
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => None,
-            job = parking.next_due() => Some(job),
+    /// Figures of every queue, in the order of [`QUEUES`].
+    pub(crate) async fn counts(&self) -> Result<[NamedCounts; 6], QueueError> {
+        match self {
+            Self::Embedded(queues) => Ok(queues.counts()),
         }
-    }
-
-    fn due(&self, job: Job, via: Place) {
-        let queue = first_queue(job.channel);
-        let rank = u64::from(job.priority.rank());
-        let part = self.inner.telemetry.retry_due(job.part, via, queue, rank);
-        self.lane(job.channel).push(Job { part, ..job });
-    }
-
-    /// Figures of every queue, by name.
-    pub(crate) fn counts(&self) -> [NamedCounts; 6] {
-        let inner = &self.inner;
-        let parked = |parking: &Parking| QueueCounts {
-            delayed: parking.len(),
-            completed: parking.left_count(),
-            ..QueueCounts::default()
-        };
-        let dead = inner.dead_count.load(Ordering::Relaxed);
-        [
-            ("mail", inner.mail.counts()),
-            ("retry-1", parked(&inner.retry_1)),
-            ("retry-2", parked(&inner.retry_2)),
-            (
-                "dlq",
-                QueueCounts {
-                    waiting: dead,
-                    ..QueueCounts::default()
-                },
-            ),
-            ("in-app", inner.in_app.counts()),
-            ("in-app-retry", parked(&inner.in_app_retry)),
-        ]
-        .map(|(name, counts)| NamedCounts { name, counts })
     }
 }
 
-impl Inner {
-    fn parkings(&self) -> [&Parking; 3] {
-        [&self.retry_1, &self.retry_2, &self.in_app_retry]
+/// What operators do.
+#[expect(
+    clippy::unused_async,
+    reason = "queues in another process are waited for"
+)]
+impl Queues {
+    /// Nothing leaves a paused queue by itself; the answer is whether that changed anything.
+    pub(crate) async fn set_paused(&self, queue: Place, paused: bool) -> Result<bool, QueueError> {
+        match self {
+            Self::Embedded(queues) => Ok(queues.set_paused(queue, paused)),
+        }
     }
 
-    fn parking(&self, via: Place) -> Option<&Parking> {
-        self.parkings()
-            .into_iter()
-            .find(|parking| parking.place() == via)
+    /// Takes the waiting jobs out of a queue, the delayed ones too where asked; none of them runs any more.
+    /// Not for the dead letters, which only the store knows.
+    pub(crate) async fn drain(&self, queue: Place, delayed: bool) -> Result<Vec<Job>, QueueError> {
+        match self {
+            Self::Embedded(queues) => Ok(queues.drain(queue, delayed)),
+        }
+    }
+
+    /// One dead letter enters its first queue again, as stored and recorded by the caller.
+    pub(crate) async fn requeue(&self, job: Job) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queues) => {
+                queues.requeue(job);
+                Ok(())
+            }
+        }
+    }
+
+    /// One dead letter is gone.
+    pub(crate) async fn discard(&self, _job: i64) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queues) => {
+                queues.forget_dead(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Jobs of a queue in the order in which they leave, and how many there are.
+    pub(crate) async fn jobs(
+        &self,
+        queue: Place,
+        phase: Phase,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<Dispatched>, u64), QueueError> {
+        match self {
+            Self::Embedded(queues) => Ok(queues.jobs(queue, phase, offset, limit)),
+        }
+    }
+
+    /// Where a job stands in a queue; `None` where it is not there.
+    pub(crate) async fn standing(
+        &self,
+        queue: Place,
+        job: i64,
+    ) -> Result<Option<Standing>, QueueError> {
+        match self {
+            Self::Embedded(queues) => Ok(queues.standing(queue, job)),
+        }
     }
 }
 
 impl Job {
-    fn new(job: NewJob, part: Part) -> Self {
+    pub(crate) fn new(job: NewJob, part: Part) -> Self {
         Self {
             id: job.id,
             channel: job.channel,
@@ -251,6 +290,11 @@ impl Job {
             part,
         }
     }
+}
+
+/// The queue with this name.
+pub(crate) fn queue_named(name: &str) -> Option<Place> {
+    QUEUES.into_iter().find(|queue| queue.name() == name)
 }
 
 /// Where a channel's jobs wait for a worker.
@@ -277,5 +321,25 @@ mod tests {
             priority: Priority::Normal,
             part: Part::main(RequestId(1), Class::Login),
         }
+    }
+
+    #[test]
+    fn six_queues_have_their_names() {
+        let names = QUEUES.map(Place::name);
+        assert_eq!(
+            names,
+            [
+                "mail",
+                "retry-1",
+                "retry-2",
+                "dlq",
+                "in-app",
+                "in-app-retry"
+            ]
+        );
+        for queue in QUEUES {
+            assert_eq!(queue_named(queue.name()), Some(queue));
+        }
+        assert_eq!(queue_named("database"), None);
     }
 }

@@ -68,7 +68,7 @@ impl RequestContext {
     }
 
     /// The server is done and hands the request over to its jobs, which are stored already.
-    pub(crate) fn hand_over(&self, queues: &Queues, jobs: Vec<NewJob>) {
+    pub(crate) async fn hand_over(&self, queues: &Queues, jobs: Vec<NewJob>) {
         let visit = self.visit().take();
         let Some(visit) = visit else {
             tracing::error!("a request that is not recorded made {} jobs", jobs.len());
@@ -80,7 +80,7 @@ impl RequestContext {
             return;
         }
         visit.end(Outcome::Ok);
-        queues.announce(part, self.inner.server, jobs);
+        queues.announce(part, self.inner.server, jobs).await;
     }
 
     /// The answer is made; a request that was not handed over is over.

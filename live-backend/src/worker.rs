@@ -8,7 +8,7 @@ mod consumer;
 mod jobs;
 mod pace;
 
-pub(crate) use consumer::{Limits, start};
+pub(crate) use consumer::{Limits, RunCounts, start};
 
 use crate::email::transport::Mailer;
 use crate::faults::Faults;
@@ -27,6 +27,7 @@ pub(crate) struct Worker {
     pub(crate) telemetry: Telemetry,
     pub(crate) store: Store,
     pub(crate) queues: Queues,
+    pub(crate) runs: RunCounts,
     pub(crate) mailer: Mailer,
     pub(crate) sockets: Sockets,
     pub(crate) faults: Arc<Faults>,
@@ -92,13 +93,13 @@ impl Worker {
         match step {
             Step::Rest { via, rest } => {
                 let user = job.user;
-                self.queues.park(job, via, rest);
+                self.queues.park(job, via, rest, &failure.reason).await;
                 // Whoever came between the run and the rest found nothing to wake.
                 if failure.is_offline && self.sockets.has_user(user) {
-                    self.queues.wake_user(user);
+                    self.queues.wake_user(user).await;
                 }
             }
-            Step::DeadLetter => self.queues.count_dead(),
+            Step::DeadLetter => self.queues.bury(job, &failure.reason).await,
         }
     }
 

@@ -6,6 +6,8 @@
 //! stand together, counters end in `_total`, times are in seconds, the last line is `# EOF`.
 
 use crate::app::App;
+use crate::error::AppError;
+use crate::queue::NamedCounts;
 use crate::router::ServerState;
 use crate::telemetry::status::{LiveStatus, Spread};
 use axum::extract::State;
@@ -16,20 +18,23 @@ use std::sync::Arc;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(crate) async fn show(State(server): State<ServerState>) -> impl IntoResponse {
-    answer(&server.app)
+pub(crate) async fn show(State(server): State<ServerState>) -> Result<impl IntoResponse, AppError> {
+    answer(&server.app).await
 }
 
 /// As [`show`], for the gateway's listener.
-pub(crate) async fn show_at_gateway(State(app): State<Arc<App>>) -> impl IntoResponse {
-    answer(&app)
+pub(crate) async fn show_at_gateway(
+    State(app): State<Arc<App>>,
+) -> Result<impl IntoResponse, AppError> {
+    answer(&app).await
 }
 
-fn answer(app: &App) -> impl IntoResponse + use<> {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text(app))
+async fn answer(app: &App) -> Result<impl IntoResponse + use<>, AppError> {
+    let queues = app.queues.counts().await?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text(app, &queues)))
 }
 
-fn text(app: &App) -> String {
+fn text(app: &App, queue_counts: &[NamedCounts]) -> String {
     let status = app.telemetry.status();
     let mut page = Page::default();
     page.family("flowreel_build", "info", "", "The program.");
@@ -54,7 +59,7 @@ fn text(app: &App) -> String {
     page.line("flowreel_ready", &[], u8::from(app.is_ready()));
     requests(&mut page, &status);
     components(&mut page, &status);
-    queues(&mut page, app);
+    queues(&mut page, queue_counts);
     balancer(&mut page, app);
     sockets(&mut page, app, &status);
     recording(&mut page, &status);
@@ -163,15 +168,14 @@ fn components(page: &mut Page, status: &LiveStatus) {
     }
 }
 
-fn queues(page: &mut Page, app: &App) {
-    let queues = app.queues.counts();
+fn queues(page: &mut Page, queues: &[NamedCounts]) {
     page.family(
         "flowreel_queue_jobs",
         "gauge",
         "",
         "Jobs in each queue, by state.",
     );
-    for queue in &queues {
+    for queue in queues {
         for (state, count) in [
             ("waiting", queue.counts.waiting),
             ("active", queue.counts.active),
@@ -190,7 +194,7 @@ fn queues(page: &mut Page, app: &App) {
         "",
         "Runs of jobs ended, by how.",
     );
-    for queue in &queues {
+    for queue in queues {
         for (outcome, count) in [
             ("completed", queue.counts.completed),
             ("failed", queue.counts.failed),

@@ -124,7 +124,7 @@ impl Gateway {
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
                 let data = data.unwrap_or(Value::Null);
                 match gateway.owner_of(text_of(&data, &["token"])).await {
-                    Ok(user) => gateway.admit(&socket, server, user),
+                    Ok(user) => gateway.admit(&socket, server, user).await,
                     Err(error) => send(&socket, "auth:error", &error),
                 }
             },
@@ -158,7 +158,7 @@ impl Gateway {
         }
     }
 
-    fn admit(&self, socket: &SocketRef, server: Place, user: UserId) {
+    async fn admit(&self, socket: &SocketRef, server: Place, user: UserId) {
         if let Some(Owner(before)) = socket.extensions.insert(Owner(user))
             && before != user
         {
@@ -175,7 +175,7 @@ impl Gateway {
         };
         send(socket, "auth:success", &success);
         // Last, so that what the user missed comes after the answer.
-        self.queues.wake_user(user);
+        self.queues.wake_user(user).await;
     }
 
     fn on_confirm(&self, socket: &SocketRef) {

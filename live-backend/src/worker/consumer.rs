@@ -7,6 +7,7 @@ use super::{Worker, jobs};
 use crate::models::Channel;
 use crate::queue::Job;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,22 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Limits {
     pub(crate) concurrency: usize,
     pub(crate) rate_per_s: f64,
+}
+
+/// Runs in progress in this process, by channel.
+#[derive(Debug, Default)]
+pub(crate) struct RunCounts {
+    mail: AtomicU64,
+    in_app: AtomicU64,
+}
+
+impl RunCounts {
+    const fn of(&self, channel: Channel) -> &AtomicU64 {
+        match channel {
+            Channel::Email => &self.mail,
+            Channel::InApp => &self.in_app,
+        }
+    }
 }
 
 /// Starts the worker of one channel. When stopped it takes no further job; the runs it has begun end on
@@ -48,18 +65,18 @@ async fn next(
     pace: &mut Pace,
     stop: &CancellationToken,
 ) -> Option<(Job, tokio::sync::OwnedSemaphorePermit)> {
-    let lane = worker.queues.lane(channel);
+    let queues = &worker.queues;
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
         found = async {
             loop {
                 let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-                lane.has_job().await;
+                queues.has_job(channel).await;
                 let start = pace.next_start(tokio::time::Instant::now());
                 tokio::time::sleep_until(start).await;
                 // Taken last, so that an urgent job that came meanwhile goes first.
-                if let Some(job) = lane.take() {
+                if let Some(job) = queues.take(channel).await {
                     return Some((job, slot));
                 }
             }
@@ -69,13 +86,14 @@ async fn next(
 
 async fn run(worker: &Worker, job: Job) {
     let channel = job.channel;
-    let (lane, place) = (worker.queues.lane(channel), Worker::place(channel));
-    worker.telemetry.worker_busy(place, lane.counts().active);
-    let is_ok = match channel {
+    let (runs, place) = (worker.runs.of(channel), Worker::place(channel));
+    let before = runs.fetch_add(1, Ordering::Relaxed);
+    worker.telemetry.worker_busy(place, before + 1);
+    match channel {
         Channel::Email => jobs::send_mail::run(worker, job).await,
         Channel::InApp => jobs::deliver_in_app::run(worker, job).await,
-    };
-    match lane.ended(is_ok) {
+    }
+    match runs.fetch_sub(1, Ordering::Relaxed).saturating_sub(1) {
         0 => worker.telemetry.worker_idle(place),
         active => worker.telemetry.worker_busy(place, active),
     }

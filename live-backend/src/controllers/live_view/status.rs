@@ -4,6 +4,7 @@
 //! Does not belong here: how figures are counted (telemetry).
 
 use crate::app::App;
+use crate::error::AppError;
 use crate::load_balancer::Upstream;
 use crate::router::ServerState;
 use crate::telemetry::status::LiveStatus;
@@ -48,11 +49,13 @@ struct Sockets {
     authenticated_users: u64,
 }
 
-pub(crate) async fn show(State(server): State<ServerState>) -> Json<impl Serialize> {
+pub(crate) async fn show(
+    State(server): State<ServerState>,
+) -> Result<Json<impl Serialize>, AppError> {
     let app = &server.app;
     let servers = servers(app);
     let (authenticated_users, _per_server) = app.sockets.user_counts();
-    Json(Answer {
+    Ok(Json(Answer {
         recorded: app.telemetry.status(),
         load_balancer: LoadBalancer {
             status: if app.is_ready() { "active" } else { "inactive" },
@@ -64,8 +67,8 @@ pub(crate) async fn show(State(server): State<ServerState>) -> Json<impl Seriali
             total_connections: app.sockets.open_count(),
             authenticated_users,
         },
-        jobs: app.queues.counts(),
-    })
+        jobs: app.queues.counts().await?,
+    }))
 }
 
 fn servers(app: &App) -> Vec<Server> {

@@ -12,14 +12,13 @@ use crate::telemetry::{Place, Visit};
 use crate::websocket::{DeliveryFault, InAppMessage};
 use crate::worker::{RunFailure, Worker};
 
-/// The answer is whether the run went well.
-pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
+/// One run, to its end.
+pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
     let found = worker.store.notification(job.notification.clone()).await;
     if let Ok(Some(notification)) = &found
         && is_expired(notification, worker.now())
     {
-        expire(worker, &job, notification).await;
-        return false;
+        return expire(worker, &job, notification).await;
     }
     let visit = worker
         .telemetry
@@ -28,14 +27,12 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
         Ok(Some(notification)) => notification,
         Ok(None) => {
             let gone = failure("the notification or its recipient is gone", true);
-            worker.fail(job, visit, gone).await;
-            return false;
+            return worker.fail(job, visit, gone).await;
         }
         Err(error) => {
-            worker
+            return worker
                 .fail(job, visit, failure(&error.to_string(), false))
                 .await;
-            return false;
         }
     };
     if notification.is_delivered {
@@ -51,7 +48,6 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
                 ..failure
             };
             worker.fail(job, visit, failure).await;
-            false
         }
     }
 }
@@ -89,7 +85,7 @@ async fn deliver(
     }
 }
 
-async fn complete(worker: &Worker, job: &Job, visit: Visit, socket_id: Option<String>) -> bool {
+async fn complete(worker: &Worker, job: &Job, visit: Visit, socket_id: Option<String>) {
     let end = worker.run_end(job, None, String::new());
     if let Err(error) = worker
         .store
@@ -99,7 +95,7 @@ async fn complete(worker: &Worker, job: &Job, visit: Visit, socket_id: Option<St
         tracing::error!(%error, job.id, "delivery of job {} cannot be stored: {error}", job.id);
     }
     visit.job_completed();
-    true
+    worker.queues.completed(job).await;
 }
 
 async fn expire(worker: &Worker, job: &Job, notification: &Notification) {
@@ -114,6 +110,7 @@ async fn expire(worker: &Worker, job: &Job, notification: &Notification) {
     worker
         .telemetry
         .job_expired(job.part, first_queue(job.channel), limit_ns);
+    worker.queues.dropped(job, "expired").await;
 }
 
 fn is_expired(notification: &Notification, now: WallMs) -> bool {

@@ -11,16 +11,15 @@ use crate::store::notifications::Notification;
 use crate::telemetry::{Place, Visit};
 use crate::worker::{RunFailure, Worker};
 
-/// The answer is whether the run went well.
-pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
+/// One run, to its end.
+pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
     let visit = worker
         .telemetry
         .pick_up(job.part, first_queue(job.channel), Place::MailWorker);
     let notification = match begin(worker, &job).await {
         Ok(notification) => notification,
         Err(failure) => {
-            worker.fail(job, visit, failure).await;
-            return false;
+            return worker.fail(job, visit, failure).await;
         }
     };
     if notification.is_delivered {
@@ -37,7 +36,7 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
                 &sent.reply,
                 Some((sent.reply_code, sent.message_id)),
             )
-            .await
+            .await;
         }
         Err(failure) => {
             call.email_bounced(failure.reply_code, &failure.reason);
@@ -48,7 +47,6 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) -> bool {
                 is_offline: false,
             };
             worker.fail(job, visit, failure).await;
-            false
         }
     }
 }
@@ -80,7 +78,7 @@ async fn complete(
     visit: Visit,
     reply: &str,
     sent: Option<(u16, String)>,
-) -> bool {
+) {
     let (code, message_id) = sent.unzip();
     let end = worker.run_end(job, code, reply.to_owned());
     if let Err(error) = worker
@@ -92,7 +90,7 @@ async fn complete(
         tracing::error!(%error, job.id, "delivery of job {} cannot be stored: {error}", job.id);
     }
     visit.job_completed();
-    true
+    worker.queues.completed(job).await;
 }
 
 fn passing(error: StoreError) -> RunFailure {
