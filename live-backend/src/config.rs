@@ -90,7 +90,7 @@ pub(crate) enum Role {
     /// The recorder.
     Recorder,
     /// Traffic with figures, against a backend that runs already.
-    Load(LoadArgs),
+    Load(Box<LoadArgs>),
     /// Check-ins of made-up guests.
     SimulateCheckIns,
     /// What every part does now.

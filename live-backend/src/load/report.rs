@@ -2,10 +2,7 @@
 //!
 //! Belongs here: counts, distributions, their form. Does not belong here: when something is measured.
 
-use super::answer::ActionError;
-use super::settings::LoadSettings;
-use crate::telemetry::Class;
-use flowreel_engine::model::time::seconds_from_ns;
+use super::books::Reconciliation;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -19,8 +16,17 @@ pub struct LoadReport {
     pub url: String,
     /// How long requests were sent.
     pub duration_s: f64,
-    /// Intended requests per second.
-    pub rate_per_s: f64,
+    /// `open`, `closed` or `sessions`.
+    pub model: &'static str,
+    /// `poisson` or `even`.
+    pub arrivals: &'static str,
+    /// The intended rate over time, as it was written.
+    pub profile: String,
+    /// Intended requests per second over the whole run; a closed model intends none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<f64>,
+    /// Requests per second that were sent, over the time they were sent in.
+    pub sent_per_s: f64,
     /// Requests per second that were accepted, over the time they were sent in.
     pub accepted_per_s: f64,
     /// Cut from the figures below, not from the counts.
@@ -41,12 +47,27 @@ pub struct LoadReport {
     pub failed: u64,
     /// Why, with counts.
     pub errors: BTreeMap<String, u64>,
+    /// Those of them that were answered with a refusal, by status.
+    pub refused: BTreeMap<String, u64>,
     /// In-app notifications that had to reach a socket.
     pub expected: u64,
     /// Those that did.
     pub delivered: u64,
     /// Those that did not in the time given.
     pub undelivered: u64,
+    /// Notifications that came again on a socket that had them.
+    pub duplicates: u64,
+    /// Purchases told after one of the same user that was made only when the former had been accepted.
+    pub out_of_order: u64,
+    /// Notifications heard that could not be confirmed.
+    pub unacked: u64,
+    /// The sockets.
+    pub sockets: SocketReport,
+    /// Whether this driver itself kept up.
+    pub driver: DriverReport,
+    /// Whether the backend's counts and ours agree; absent where it did not show them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconciliation: Option<Reconciliation>,
     /// How late requests were sent after their intended start: what this driver itself added.
     pub start_lag_ms: Spread,
     /// Intended start to the HTTP answer.
@@ -57,6 +78,34 @@ pub struct LoadReport {
     pub delivery_after_answer_ms: Spread,
     /// The same per class.
     pub classes: BTreeMap<&'static str, ClassReport>,
+}
+
+/// The sockets of a load run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SocketReport {
+    /// Those whose users confirm what they hear.
+    pub confirming: u32,
+    /// Those that only stay connected.
+    pub idle: u32,
+    /// How long each took to connect, and to prove who it is where it is somebody's.
+    pub connect_ms: Spread,
+    /// Losses before the end.
+    pub lost: u64,
+    /// Losses that were made good.
+    pub reconnected: u64,
+    /// Times that five attempts in a row were in vain, or a probe after them.
+    pub breaker_opened: u64,
+    /// Intended start to each socket of the user concerned.
+    pub copies_ms: Spread,
+}
+
+/// The driver's own lateness.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DriverReport {
+    /// Requests sent more than 10 ms after their intended start.
+    pub late: u64,
+    /// More than one in a hundred was: the figures then tell of this driver as well.
+    pub is_busy: bool,
 }
 
 /// One class of a load run.
@@ -91,6 +140,9 @@ pub struct Spread {
     /// 99th percentile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p99: Option<f64>,
+    /// 99.9th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p999: Option<f64>,
     /// Largest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
@@ -98,14 +150,14 @@ pub struct Spread {
 
 /// Durations in microseconds with three digits.
 #[derive(Clone, Debug)]
-struct Times(Histogram<u64>);
+pub(super) struct Times(Histogram<u64>);
 
 impl Times {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Histogram::new(3).expect("three digits are allowed"))
     }
 
-    fn record(&mut self, ns: u64) {
+    pub(super) fn record(&mut self, ns: u64) {
         // Not `saturating_record`, which never widens the range.
         self.0
             .record((ns / 1000).min(1 << 40))
@@ -113,7 +165,7 @@ impl Times {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "printing")]
-    fn spread(&self) -> Spread {
+    pub(super) fn spread(&self) -> Spread {
         let count = self.0.len();
         let of = |us: u64| (count > 0).then_some(us as f64 / 1000.0);
         Spread {
@@ -122,141 +174,9 @@ impl Times {
             p50: of(self.0.value_at_quantile(0.5)),
             p90: of(self.0.value_at_quantile(0.9)),
             p99: of(self.0.value_at_quantile(0.99)),
+            p999: of(self.0.value_at_quantile(0.999)),
             max: of(self.0.max()),
         }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct ClassTally {
-    sent: u64,
-    accepted: u64,
-    failed: u64,
-    http: Times,
-    delivery: Times,
-}
-
-/// Collects what a run measures.
-#[derive(Debug)]
-pub(super) struct Tally {
-    classes: Vec<ClassTally>,
-    errors: BTreeMap<String, u64>,
-    expected: u64,
-    delivered: u64,
-    start_lag: Times,
-    http: Times,
-    delivery: Times,
-    after_answer: Times,
-}
-
-impl Tally {
-    pub(super) fn new() -> Self {
-        let class = ClassTally {
-            sent: 0,
-            accepted: 0,
-            failed: 0,
-            http: Times::new(),
-            delivery: Times::new(),
-        };
-        Self {
-            classes: vec![class; Class::ALL.len()],
-            errors: BTreeMap::new(),
-            expected: 0,
-            delivered: 0,
-            start_lag: Times::new(),
-            http: Times::new(),
-            delivery: Times::new(),
-            after_answer: Times::new(),
-        }
-    }
-
-    pub(super) fn sent(&mut self, class: Class, lag_ns: u64) {
-        self.classes[class.id().index()].sent += 1;
-        self.start_lag.record(lag_ns);
-    }
-
-    /// `http_ns` is absent where the request is not measured.
-    pub(super) fn accepted(&mut self, class: Class, http_ns: Option<u64>, is_expected: bool) {
-        let tally = &mut self.classes[class.id().index()];
-        tally.accepted += 1;
-        self.expected += u64::from(is_expected);
-        if let Some(http_ns) = http_ns {
-            tally.http.record(http_ns);
-            self.http.record(http_ns);
-        }
-    }
-
-    pub(super) fn failed(&mut self, class: Class, error: &ActionError) {
-        self.classes[class.id().index()].failed += 1;
-        *self.errors.entry(error.label()).or_insert(0) += 1;
-    }
-
-    pub(super) fn delivered(
-        &mut self,
-        class: Class,
-        delivery_ns: u64,
-        after_answer_ns: u64,
-        is_measured: bool,
-    ) {
-        self.delivered += 1;
-        if is_measured {
-            self.classes[class.id().index()]
-                .delivery
-                .record(delivery_ns);
-            self.delivery.record(delivery_ns);
-            self.after_answer.record(after_answer_ns);
-        }
-    }
-
-    pub(super) fn is_all_delivered(&self) -> bool {
-        self.delivered >= self.expected
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "printing")]
-    pub(super) fn report(&self, settings: &LoadSettings, sockets_lost: u64) -> LoadReport {
-        let sum = |field: fn(&ClassTally) -> u64| self.classes.iter().map(field).sum::<u64>();
-        let duration_s = seconds_from_ns(settings.duration_ns);
-        let accepted = sum(|class| class.accepted);
-        let classes = Class::ALL
-            .into_iter()
-            .zip(&self.classes)
-            .filter(|(_, tally)| tally.sent > 0)
-            .map(|(class, tally)| (class.name(), class_report(tally)))
-            .collect();
-        LoadReport {
-            schema: "flowreel.load/1",
-            url: settings.url.clone(),
-            duration_s,
-            rate_per_s: settings.rate_per_s,
-            accepted_per_s: accepted as f64 / duration_s.max(f64::MIN_POSITIVE),
-            warmup_s: seconds_from_ns(settings.warmup_ns),
-            seed: settings.seed,
-            mix: settings.mix.to_string(),
-            users: settings.user_count,
-            sockets_lost,
-            sent: sum(|class| class.sent),
-            accepted,
-            failed: sum(|class| class.failed),
-            errors: self.errors.clone(),
-            expected: self.expected,
-            delivered: self.delivered,
-            undelivered: self.expected.saturating_sub(self.delivered),
-            start_lag_ms: self.start_lag.spread(),
-            http_ms: self.http.spread(),
-            delivery_ms: self.delivery.spread(),
-            delivery_after_answer_ms: self.after_answer.spread(),
-            classes,
-        }
-    }
-}
-
-fn class_report(tally: &ClassTally) -> ClassReport {
-    ClassReport {
-        sent: tally.sent,
-        accepted: tally.accepted,
-        failed: tally.failed,
-        http_ms: tally.http.spread(),
-        delivery_ms: tally.delivery.spread(),
     }
 }
 
@@ -277,6 +197,7 @@ mod tests {
             (spread.p50, 500.0),
             (spread.p90, 900.0),
             (spread.p99, 990.0),
+            (spread.p999, 999.0),
         ] {
             let found = found.expect("there are values");
             assert!((found / ms - 1.0).abs() < 0.002, "{found} for {ms}");

@@ -3,12 +3,42 @@
 //! Belongs here: the command line of `flowreel-live load` and its limits. Does not belong here: the run.
 
 use super::http::HttpError;
-use super::mix::{ARRIVAL_COUNT_MAX, Mix};
+use super::mix::Mix;
+use super::profile::Profile;
+use super::schedule::Spacing;
 use super::socket::SocketError;
 use flowreel_engine::model::time::parse_duration_ns;
 
 /// Users one run may have.
 const USER_COUNT_MAX: u32 = 10_000;
+/// Sockets of each kind one run may have.
+const SOCKET_COUNT_MAX: u32 = 100_000;
+/// Requests one run may intend.
+const REQUEST_COUNT_MAX: f64 = 2_500_000.0;
+
+/// What makes the next request begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Model {
+    /// Its time has come, whatever became of those before it.
+    #[default]
+    Open,
+    /// Each of the users has its answer and has thought about it.
+    Closed,
+    /// Partly open: sessions begin as their time comes; within one, as in a closed model.
+    Sessions,
+}
+
+impl Model {
+    /// As on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Sessions => "sessions",
+        }
+    }
+}
 
 /// Drive mixed traffic with connected clients against a running backend and report what it took.
 #[derive(Clone, Debug, clap::Args)]
@@ -19,10 +49,28 @@ pub struct LoadArgs {
     /// How long requests are sent: 30s, 5m.
     #[arg(long, value_name = "DURATION", default_value_t = Self::default().duration)]
     pub duration: String,
-    /// Requests per second on average, Poisson.
+    /// What makes a request begin: its time (open), or the answer to the one before it and some thought
+    /// (closed), or both in sessions (partly open).
+    #[arg(long, value_enum, default_value_t = Model::Open)]
+    pub model: Model,
+    /// Requests, or sessions, per second on average.
     #[arg(long, value_name = "PER_SECOND", default_value_t = Self::default().rate)]
     pub rate: f64,
-    /// Users that are signed up and connected before the first request.
+    /// A rate that changes, in place of --rate: RATE:TIME or FROM..TO:TIME pieces. A ramp and what it leads
+    /// to is `50..500:60s,500:30s`, steps are `50:10s,100:10s`, bursts are `20:9s,500:1s,repeat`; the last
+    /// rate is held.
+    #[arg(long, value_name = "PROFILE", conflicts_with = "rate")]
+    pub profile: Option<Profile>,
+    /// Whether requests or sessions come by chance or as a clock ticks.
+    #[arg(long, value_enum, default_value_t = Spacing::Poisson)]
+    pub arrivals: Spacing,
+    /// Mean time a user thinks between an answer and the next request, exponential (closed, sessions).
+    #[arg(long, value_name = "DURATION", default_value_t = Self::default().think)]
+    pub think: String,
+    /// Mean number of requests of a session, geometric.
+    #[arg(long, value_name = "N", default_value_t = Self::default().session_requests)]
+    pub session_requests: f64,
+    /// Users that are signed up and connected before the first request; 0 sends no requests, for sockets alone.
     #[arg(long, value_name = "N", default_value_t = Self::default().users)]
     pub users: u32,
     /// Shares of the classes: login=0.5,purchase=0.5.
@@ -37,6 +85,22 @@ pub struct LoadArgs {
     /// How long deliveries still on their way are waited for at the end.
     #[arg(long, value_name = "DURATION", default_value_t = Self::default().drain)]
     pub drain: String,
+    /// Sockets whose users prove who they are and confirm what they hear, spread over the users; one each
+    /// where nothing is written.
+    #[arg(long, value_name = "N")]
+    pub sockets: Option<u32>,
+    /// Sockets beside them that only stay connected.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub sockets_idle: u32,
+    /// Administrator's token, where the backend shows its counts to nobody else; with them the report tells
+    /// whether what was accepted is delivered, queued or failed.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub token: String,
 }
 
 /// A load run that makes sense.
@@ -46,8 +110,22 @@ pub struct LoadSettings {
     pub url: String,
     /// How long requests are sent.
     pub duration_ns: u64,
-    /// Requests per second on average.
-    pub rate_per_s: f64,
+    /// What makes a request begin.
+    pub model: Model,
+    /// Intended requests, or sessions, per second over time.
+    pub profile: Profile,
+    /// How far apart they come.
+    pub spacing: Spacing,
+    /// Mean time between an answer and the next request.
+    pub think_ns: u64,
+    /// Mean requests of a session.
+    pub session_requests: f64,
+    /// Sockets that confirm.
+    pub socket_count: u32,
+    /// Sockets that only stay connected.
+    pub idle_count: u32,
+    /// Opens the backend's counts.
+    pub token: Option<String>,
     /// Users connected before the first request.
     pub user_count: u32,
     /// Shares of the classes.
@@ -92,6 +170,15 @@ pub enum LoadError {
         /// In its words.
         reason: String,
     },
+    /// The system gives no thread.
+    #[error(
+        "the system gives no thread to keep time: {source}; end other programs or raise the limit"
+    )]
+    NoThread {
+        /// In its words.
+        #[source]
+        source: std::io::Error,
+    },
     /// The backend gives no socket.
     #[error("the backend at {url} gives a user no socket: {source}")]
     NoSocket {
@@ -117,12 +204,20 @@ impl Default for LoadArgs {
         Self {
             url: "http://127.0.0.1:8000".to_owned(),
             duration: "30s".to_owned(),
+            model: Model::Open,
             rate: 4.0,
+            profile: None,
+            arrivals: Spacing::Poisson,
+            think: "1s".to_owned(),
+            session_requests: 5.0,
             users: 20,
             mix: Mix::default(),
             seed: 1,
             warmup: "2s".to_owned(),
             drain: "30s".to_owned(),
+            sockets: None,
+            sockets_idle: 0,
+            token: String::new(),
         }
     }
 }
@@ -148,15 +243,45 @@ impl TryFrom<&LoadArgs> for LoadSettings {
                 "write a number above 0 and up to 1000000",
             ));
         }
-        let expected_count = args.rate * flowreel_engine::model::time::seconds_from_ns(duration_ns);
-        #[expect(clippy::cast_precision_loss, reason = "a round limit")]
-        if expected_count > ARRIVAL_COUNT_MAX as f64 / 2.0 {
+        let profile = args.profile.clone();
+        let profile = profile.unwrap_or_else(|| Profile::steady(args.rate));
+        if !(1.0..=1e6).contains(&args.session_requests) {
+            let count = args.session_requests.to_string();
+            let problem = "write a number from 1 to 1000000";
+            return Err(refuse("session-requests", &count, problem));
+        }
+        let per_arrival = match args.model {
+            Model::Open => 1.0,
+            Model::Sessions => args.session_requests,
+            Model::Closed => 0.0,
+        };
+        if profile.expected_count(duration_ns) * per_arrival > REQUEST_COUNT_MAX {
             let problem = "that makes more than 2.5 million requests; use a shorter --duration";
             return Err(refuse("duration", &args.duration, problem));
         }
-        if !(2..=USER_COUNT_MAX).contains(&args.users) {
+        if args.users != 0 && !(2..=USER_COUNT_MAX).contains(&args.users) {
             let users = args.users.to_string();
-            return Err(refuse("users", &users, "write a number from 2 to 10000"));
+            return Err(refuse(
+                "users",
+                &users,
+                "write 0 or a number from 2 to 10000",
+            ));
+        }
+        let sockets = args.sockets.unwrap_or(args.users);
+        for (setting, count, least) in [
+            ("sockets", sockets, args.users),
+            ("sockets-idle", args.sockets_idle, 0),
+        ] {
+            let has_nobody = setting == "sockets" && args.users == 0 && count > 0;
+            if has_nobody || !(least..=SOCKET_COUNT_MAX).contains(&count) {
+                let problem =
+                    "write at least one for each user, none without users, and up to 100000";
+                return Err(refuse(setting, &count.to_string(), problem));
+            }
+        }
+        if args.users == 0 && args.sockets_idle == 0 {
+            let problem = "without users there must be --sockets-idle";
+            return Err(refuse("users", "0", problem));
         }
         let url = args.url.trim_end_matches('/');
         if !url.starts_with("http://") || url.len() <= "http://".len() {
@@ -165,7 +290,14 @@ impl TryFrom<&LoadArgs> for LoadSettings {
         Ok(Self {
             url: url.to_owned(),
             duration_ns,
-            rate_per_s: args.rate,
+            model: args.model,
+            profile,
+            spacing: args.arrivals,
+            think_ns: duration("think", &args.think)?,
+            session_requests: args.session_requests,
+            socket_count: sockets,
+            idle_count: args.sockets_idle,
+            token: Some(args.token.clone()).filter(|token| !token.is_empty()),
             user_count: args.users,
             mix: args.mix.clone(),
             seed: args.seed,

@@ -6,11 +6,16 @@
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use std::net::{IpAddr, SocketAddr};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Stream = WebSocketStream<TcpStream>;
+
+/// Bytes a socket reads at once; there may be thousands of them.
+const READ_BUFFER_BYTES: usize = 2048;
 
 /// Why a socket is of no use any more.
 #[derive(Debug, thiserror::Error)]
@@ -71,14 +76,32 @@ impl Socket {
     /// # Errors
     /// [`SocketError`] where there is no such server or it refuses.
     pub async fn connect(base: &str, namespace: &str) -> Result<Self, SocketError> {
+        Self::connect_from(base, namespace, None).await
+    }
+
+    /// Connects as [`Socket::connect`], from this address of the machine: each has its own range of ports.
+    ///
+    /// # Errors
+    /// [`SocketError`] where there is no such server or it refuses.
+    pub async fn connect_from(
+        base: &str,
+        namespace: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Self, SocketError> {
         let host = base.trim_end_matches('/').replacen("http", "ws", 1);
         let url = format!("{host}/socket.io/?EIO=4&transport=websocket");
-        let (stream, _answer) = tokio_tungstenite::connect_async(&url)
+        let broken = |reason: String| SocketError::Broken {
+            url: url.clone(),
+            reason,
+        };
+        let authority = host.trim_start_matches("ws://");
+        let stream = open(authority, source)
             .await
-            .map_err(|error| SocketError::Broken {
-                url: url.clone(),
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| broken(error.to_string()))?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+        let joined =
+            tokio_tungstenite::client_async_with_config(url.as_str(), stream, Some(config)).await;
+        let (stream, _answer) = joined.map_err(|error| broken(error.to_string()))?;
         let (sender, receiver) = stream.split();
         let mut socket = Self {
             url,
@@ -213,6 +236,28 @@ impl Socket {
             packet: packet.chars().take(80).collect(),
         }
     }
+}
+
+async fn open(authority: &str, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
+    let authority = if authority.contains(':') {
+        authority.to_owned()
+    } else {
+        format!("{authority}:80")
+    };
+    let stream = match source {
+        None => TcpStream::connect(authority).await?,
+        Some(source) => {
+            let target = tokio::net::lookup_host(authority)
+                .await?
+                .find(SocketAddr::is_ipv4);
+            let target = target.ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(SocketAddr::new(source, 0))?;
+            socket.connect(target).await?
+        }
+    };
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Reads `[/namespace,][id]["name",data]`.

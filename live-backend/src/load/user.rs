@@ -1,32 +1,23 @@
-//! A user of the load driver: an account, a session, a socket that listens, and what it waits to hear.
+//! A user of the load driver: an account, a session, and what its sockets wait to hear.
 //!
 //! Belongs here: matching notifications with the requests that caused them. Does not belong here: when
-//! requests are made, what is reported.
+//! requests are made, what is reported, the sockets themselves (listen.rs).
 
 use super::answer::{self, ActionError};
 use super::http::Http;
-use super::settings::LoadError;
-use super::socket::{Socket, SocketEvent};
-use crate::telemetry::{Class, Clock};
+use super::socket::SocketEvent;
+use crate::telemetry::Class;
 use flowreel_engine::model::time::TimeNs;
-use serde_json::{Value, json};
-use std::collections::{HashSet, VecDeque};
+use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc::Sender;
-use tokio_util::sync::CancellationToken;
 
 /// Notification ids a user remembers to tell a repetition.
 const SEEN_COUNT_MAX: usize = 4096;
+/// What the name of a bought item begins with; its request's number follows.
+pub(super) const ITEM: &str = "Item ";
 
-/// A notification that reached its user's socket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
-    pub(super) ticket: u64,
-    pub(super) class: Class,
-    pub(super) at: TimeNs,
-}
-
-/// An account with a session and, once connected, a listening socket.
+/// An account with a session.
 #[derive(Clone, Debug)]
 pub struct User {
     /// Its address.
@@ -40,35 +31,138 @@ pub struct User {
     pub(super) expected: Arc<Expected>,
 }
 
-/// Requests whose notification this user has not heard yet, oldest first per class.
+/// A request whose notification has not been heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) ticket: u64,
+    pub(super) intended: TimeNs,
+    pub(super) sent: TimeNs,
+}
+
+/// A notification as it comes out of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) id: String,
+    pub(super) class: Class,
+    /// The request it names, where its text does.
+    pub(super) ticket: Option<u64>,
+}
+
+/// What hearing a notification meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// No socket of the user had it; what it answers, where anything waited for it.
+    First {
+        waiting: Option<Waiting>,
+        /// Latest start among the requests heard of before, where the order can be told.
+        overtaken_by: Option<TimeNs>,
+    },
+    /// Another socket of the user had it before.
+    Copy { intended: Option<TimeNs> },
+    /// This socket had it before.
+    Repeated,
+}
+
+/// Requests whose notification this user has not heard yet, oldest first per class, and what it has heard.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
-    waiting: Mutex<[VecDeque<u64>; Class::ALL.len()]>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: [VecDeque<Waiting>; Class::ALL.len()],
+    seen: HashMap<String, Seen>,
+    order: VecDeque<String>,
+    latest_sent: Option<TimeNs>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    intended: Option<TimeNs>,
+    /// A bit for each socket of the user that has it.
+    sockets: Vec<u64>,
 }
 
 impl Expected {
     /// A request begins whose notification will come to this user.
-    pub(super) fn add(&self, class: Class, ticket: u64) {
-        self.lock()[class.id().index()].push_back(ticket);
+    pub(super) fn add(&self, class: Class, waiting: Waiting) {
+        self.lock().waiting[class.id().index()].push_back(waiting);
     }
 
     /// The request failed, so no notification will come.
     pub(super) fn remove(&self, class: Class, ticket: u64) {
-        self.lock()[class.id().index()].retain(|&waiting| waiting != ticket);
+        self.lock().waiting[class.id().index()].retain(|waiting| waiting.ticket != ticket);
     }
 
     /// How many notifications are still to come.
     pub(super) fn count(&self) -> u64 {
-        self.lock().iter().map(|queue| queue.len() as u64).sum()
+        let inner = self.lock();
+        inner.waiting.iter().map(|queue| queue.len() as u64).sum()
     }
 
-    fn hear(&self, class: Class) -> Option<u64> {
-        self.lock()[class.id().index()].pop_front()
+    /// The user's socket of that number has this.
+    pub(super) fn hear(&self, news: &News, socket: usize) -> Hearing {
+        let mut inner = self.lock();
+        if let Some(seen) = inner.seen.get_mut(&news.id) {
+            return if mark(&mut seen.sockets, socket) {
+                Hearing::Copy {
+                    intended: seen.intended,
+                }
+            } else {
+                Hearing::Repeated
+            };
+        }
+        let queue = &mut inner.waiting[news.class.id().index()];
+        let (waiting, overtaken_by) = match news.ticket {
+            None => (queue.pop_front(), None),
+            Some(ticket) => {
+                let at = queue.iter().position(|waiting| waiting.ticket == ticket);
+                let waiting = at.and_then(|at| queue.remove(at));
+                let before = inner.latest_sent;
+                inner.latest_sent = before.max(waiting.map(|waiting| waiting.sent));
+                (waiting, before)
+            }
+        };
+        inner.remember(
+            news.id.clone(),
+            waiting.map(|waiting| waiting.intended),
+            socket,
+        );
+        Hearing::First {
+            waiting,
+            overtaken_by,
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, [VecDeque<u64>; Class::ALL.len()]> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Inner {
+    fn remember(&mut self, id: String, intended: Option<TimeNs>, socket: usize) {
+        let mut sockets = Vec::new();
+        mark(&mut sockets, socket);
+        self.seen.insert(id.clone(), Seen { intended, sockets });
+        self.order.push_back(id);
+        if self.order.len() > SEEN_COUNT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+    }
+}
+
+/// Sets the bit; false where it was set.
+fn mark(bits: &mut Vec<u64>, number: usize) -> bool {
+    let (word, bit) = (number / 64, 1_u64 << (number % 64));
+    if bits.len() <= word {
+        bits.resize(word + 1, 0);
+    }
+    let is_new = bits[word] & bit == 0;
+    bits[word] |= bit;
+    is_new
 }
 
 impl User {
@@ -89,120 +183,116 @@ impl User {
             expected: Arc::new(Expected::default()),
         })
     }
-
-    /// Connects the user's socket and proves who it is.
-    pub(super) async fn connect(&self, http: &Http) -> Result<Socket, LoadError> {
-        let no_socket = |source| LoadError::NoSocket {
-            url: http.base().to_owned(),
-            source,
-        };
-        let mut socket = Socket::connect(http.base(), "/").await.map_err(no_socket)?;
-        socket.authenticate(&self.token).await.map_err(no_socket)?;
-        Ok(socket)
-    }
-
-    /// Listens until told to stop: confirms every notification and reports those that were waited for.
-    /// The answer is whether the socket held until then.
-    pub(super) async fn listen(
-        self,
-        mut socket: Socket,
-        clock: Clock,
-        heard: Sender<Heard>,
-        stop: CancellationToken,
-    ) -> bool {
-        let mut seen = SeenIds::default();
-        loop {
-            let event = tokio::select! {
-                () = stop.cancelled() => {
-                    socket.close().await;
-                    return true;
-                }
-                event = socket.next_event() => event,
-            };
-            let at = clock.now();
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => {
-                    tracing::warn!(%error, "a user's socket is lost: {error}");
-                    return false;
-                }
-            };
-            let Some((id, class)) = notification_of(&event) else {
-                continue;
-            };
-            if let Err(error) = socket.emit("notification:ack", &json!({ "id": id })).await {
-                tracing::warn!(%error, "a notification cannot be confirmed: {error}");
-                return false;
-            }
-            // At-least-once delivery may repeat a notification under the same id.
-            if !seen.insert(id) {
-                continue;
-            }
-            let Some(ticket) = self.expected.hear(class) else {
-                continue;
-            };
-            if heard.send(Heard { ticket, class, at }).await.is_err() {
-                return true;
-            }
-        }
-    }
 }
 
-fn notification_of(event: &SocketEvent) -> Option<(String, Class)> {
+/// The notification in an event, where it is one.
+pub(super) fn news_of(event: &SocketEvent) -> Option<News> {
     if event.name != "notification:new" {
         return None;
     }
-    let id = event.data.get("id").and_then(Value::as_str)?;
-    let kind = event.data.get("type").and_then(Value::as_str)?;
-    Some((id.to_owned(), Class::from_name(&kind.replace('_', "-"))?))
+    let text = |key: &str| event.data.get(key).and_then(Value::as_str);
+    let class = Class::from_name(&text("type")?.replace('_', "-"))?;
+    let named = text("message").filter(|_| class == Class::Purchase);
+    Some(News {
+        id: text("id")?.to_owned(),
+        class,
+        ticket: named.and_then(ticket_in),
+    })
 }
 
-#[derive(Debug, Default)]
-struct SeenIds {
-    ids: HashSet<String>,
-    order: VecDeque<String>,
-}
-
-impl SeenIds {
-    /// False where it was seen before.
-    fn insert(&mut self, id: String) -> bool {
-        if !self.ids.insert(id.clone()) {
-            return false;
-        }
-        self.order.push_back(id);
-        if self.order.len() > SEEN_COUNT_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
-        }
-        true
-    }
+fn ticket_in(message: &str) -> Option<u64> {
+    let (_, rest) = message.split_once(ITEM)?;
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn waiting(ticket: u64) -> Waiting {
+        Waiting {
+            ticket,
+            intended: TimeNs(ticket),
+            sent: TimeNs(ticket * 10),
+        }
+    }
+
+    fn news(id: &str, class: Class, ticket: Option<u64>) -> News {
+        News {
+            id: id.to_owned(),
+            class,
+            ticket,
+        }
+    }
 
     #[test]
     fn notifications_meet_the_oldest_request_of_their_class() {
         let expected = Expected::default();
-        expected.add(Class::Login, 1);
-        expected.add(Class::Purchase, 2);
-        expected.add(Class::Login, 3);
+        expected.add(Class::Login, waiting(1));
+        expected.add(Class::Purchase, waiting(2));
+        expected.add(Class::Login, waiting(3));
         expected.remove(Class::Login, 1);
-        assert_eq!(expected.hear(Class::Login), Some(3));
-        assert_eq!(expected.hear(Class::Login), None);
+        let first = |id: &str| match expected.hear(&news(id, Class::Login, None), 0) {
+            Hearing::First { waiting, .. } => waiting.map(|waiting| waiting.ticket),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(first("a"), Some(3));
+        assert_eq!(first("b"), None);
         assert_eq!(expected.count(), 1);
     }
 
     #[test]
-    fn a_repeated_notification_is_known_by_its_id() {
-        let mut seen = SeenIds::default();
-        assert!(seen.insert("a".to_owned()));
-        assert!(!seen.insert("a".to_owned()));
+    fn a_purchase_meets_its_own_request_and_tells_who_came_before_it() {
+        let expected = Expected::default();
+        expected.add(Class::Purchase, waiting(1));
+        expected.add(Class::Purchase, waiting(2));
+        let hear = |id: &str, ticket| expected.hear(&news(id, Class::Purchase, Some(ticket)), 0);
+        assert_eq!(
+            hear("b", 2),
+            Hearing::First {
+                waiting: Some(waiting(2)),
+                overtaken_by: None
+            }
+        );
+        assert_eq!(
+            hear("a", 1),
+            Hearing::First {
+                waiting: Some(waiting(1)),
+                overtaken_by: Some(TimeNs(20))
+            }
+        );
+    }
+
+    #[test]
+    fn copies_and_repetitions_are_told_apart() {
+        let expected = Expected::default();
+        expected.add(Class::Login, waiting(7));
+        let one = news("a", Class::Login, None);
+        assert!(matches!(expected.hear(&one, 0), Hearing::First { .. }));
+        let intended = Some(TimeNs(7));
+        assert_eq!(expected.hear(&one, 200), Hearing::Copy { intended });
+        assert_eq!(expected.hear(&one, 200), Hearing::Repeated);
+        assert_eq!(expected.hear(&one, 0), Hearing::Repeated);
         for number in 0..SEEN_COUNT_MAX {
-            assert!(seen.insert(number.to_string()));
+            expected.hear(&news(&number.to_string(), Class::Login, None), 0);
         }
-        assert!(seen.insert("a".to_owned()));
+        assert!(matches!(expected.hear(&one, 0), Hearing::First { .. }));
+    }
+
+    #[test]
+    fn a_purchase_names_its_request() {
+        let event = |kind: &str, message: &str| SocketEvent {
+            name: "notification:new".to_owned(),
+            data: json!({"id": "x", "type": kind, "message": message}),
+        };
+        let ticket = |kind, message| news_of(&event(kind, message)).expect("news").ticket;
+        assert_eq!(
+            ticket("purchase", "You bought Item 42 for 12.50 EUR."),
+            Some(42)
+        );
+        assert_eq!(ticket("purchase", "You bought Tea."), None);
+        assert_eq!(ticket("friend_request", "Item 42 is a name"), None);
     }
 }

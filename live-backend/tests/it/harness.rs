@@ -208,6 +208,16 @@ impl Backend {
         self.await_end().code()
     }
 
+    /// Gives it no time until it is resumed.
+    pub(crate) fn suspend(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Undoes [`Backend::suspend`].
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
     /// Ends it without a warning.
     pub(crate) fn kill(&mut self) {
         self.signal("-KILL");
