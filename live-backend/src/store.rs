@@ -7,6 +7,8 @@ mod embedded;
 pub(crate) mod histories;
 pub(crate) mod jobs;
 pub(crate) mod notifications;
+#[expect(dead_code, reason = "routes for operators use it")]
+pub(crate) mod operations;
 pub(crate) mod records;
 pub(crate) mod sessions;
 pub(crate) mod users;

@@ -7,6 +7,7 @@ mod commit;
 mod histories;
 mod jobs;
 mod notifications;
+mod operations;
 mod records;
 mod schema;
 mod sessions;

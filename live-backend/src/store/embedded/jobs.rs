@@ -261,7 +261,7 @@ fn delete_job(connection: &Connection, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredJob, StoreError>> {
+pub(super) fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredJob, StoreError>> {
     let id: i64 = row.get(0)?;
     let (channel, kind, priority): (String, String, String) =
         (row.get(1)?, row.get(2)?, row.get(5)?);

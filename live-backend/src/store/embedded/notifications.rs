@@ -172,7 +172,7 @@ fn notification_from_row(
     }))
 }
 
-fn listed_from_row(row: &Row<'_>) -> rusqlite::Result<Listed> {
+pub(super) fn listed_from_row(row: &Row<'_>) -> rusqlite::Result<Listed> {
     let time = |index: usize| -> rusqlite::Result<Option<WallMs>> {
         Ok(row.get::<_, Option<i64>>(index)?.map(WallMs::from_stored))
     };

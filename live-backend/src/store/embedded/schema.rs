@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// Version of the tables below; kept in the file's `user_version`.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE signups (
@@ -99,6 +99,8 @@ CREATE TABLE jobs (
   part TEXT
 ) STRICT;
 CREATE INDEX jobs_by_state ON jobs (state, id);
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX notifications_by_job ON notifications (job_id);
 ";
 
 /// Version 2 knows which request of which recorded run a job is of.
@@ -110,14 +112,21 @@ CREATE UNIQUE INDEX signups_by_verification ON signups (verification_hash);
 ALTER TABLE notifications ADD COLUMN job_id INTEGER;
 ";
 
+/// Version 4 keeps what operators set, and finds a notification by its job.
+const FROM_3: &str = "
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX notifications_by_job ON notifications (job_id);
+";
+
 /// Makes the tables in an empty file; refuses a file that a newer version wrote.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let steps: &[&str] = match version {
         VERSION => return Ok(()),
         0 => &[TABLES],
-        1 => &[FROM_1, FROM_2],
-        2 => &[FROM_2],
+        1 => &[FROM_1, FROM_2, FROM_3],
+        2 => &[FROM_2, FROM_3],
+        3 => &[FROM_3],
         other => {
             return Err(StoreError::Corrupt {
                 what: format!("the tables have version {other}, this program knows {VERSION}"),
@@ -151,14 +160,18 @@ mod tests {
     fn older_files_get_what_new_ones_have() {
         let new = Connection::open_in_memory().unwrap();
         prepare(&new).unwrap();
-        for version in [1, 2] {
+        for version in [1, 2, 3] {
             let old = Connection::open_in_memory().unwrap();
             prepare(&old).unwrap();
-            old.execute_batch(
-                "DROP INDEX signups_by_verification; ALTER TABLE signups DROP COLUMN verification_hash; \
-                 ALTER TABLE notifications DROP COLUMN job_id;",
-            )
-            .unwrap();
+            old.execute_batch("DROP TABLE settings; DROP INDEX notifications_by_job;")
+                .unwrap();
+            if version < 3 {
+                old.execute_batch(
+                    "DROP INDEX signups_by_verification; ALTER TABLE signups DROP COLUMN verification_hash; \
+                     ALTER TABLE notifications DROP COLUMN job_id;",
+                )
+                .unwrap();
+            }
             if version == 1 {
                 old.execute_batch(
                     "ALTER TABLE jobs DROP COLUMN run; ALTER TABLE jobs DROP COLUMN part;",
