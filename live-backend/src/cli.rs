@@ -4,14 +4,17 @@
 //! Does not belong here: what a setting means (config), what is started (app).
 
 use crate::app::{Running, StartError};
-use crate::config::{Args, Environment, Role, Settings};
+use crate::config::{Args, Environment, Role, Settings, StatusArgs};
 use crate::load::{self, LoadArgs, LoadSettings};
+use crate::status;
 use crate::telemetry::Clock;
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
+/// Done, and not every part is up.
+const SOMETHING_DOWN: u8 = 1;
 /// Bad usage or bad input.
 const BAD_INPUT: u8 = 2;
 /// Something around the program is at fault: a port, a disk.
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
     };
     match &args.role {
         Some(Role::Load(args)) => runtime.block_on(run_load(args)),
+        Some(Role::Status(args)) => runtime.block_on(run_status(&settings, *args)),
         _ => runtime.block_on(run(settings)),
     }
 }
@@ -81,6 +85,24 @@ async fn run_load(args: &LoadArgs) -> ExitCode {
         Err(error) => refuse(
             ENVIRONMENT,
             &format!("the report cannot be written: {error}"),
+        ),
+    }
+}
+
+/// Says which parts are up; exit code 1 where one is not.
+async fn run_status(settings: &Settings, args: StatusArgs) -> ExitCode {
+    let report = status::ask(settings).await;
+    let text = if args.json {
+        report.to_json()
+    } else {
+        report.to_text()
+    };
+    match print_line(&text) {
+        Ok(()) if report.is_all_up() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(SOMETHING_DOWN),
+        Err(error) => refuse(
+            ENVIRONMENT,
+            &format!("the answer cannot be written: {error}"),
         ),
     }
 }
@@ -138,6 +160,7 @@ const fn exit_code(error: &StartError) -> u8 {
         | StartError::Store { .. }
         | StartError::Recorder(_)
         | StartError::Relay(_) => ENVIRONMENT,
+        StartError::NotBuilt { .. } => BAD_INPUT,
     }
 }
 

@@ -3,16 +3,22 @@
 //! Belongs here: every setting, its names, its default, and its checks; the only reader of the environment
 //! and of settings files. Does not belong here: what a setting does.
 
+mod parts;
+mod ports;
 mod recording;
 mod relay;
 mod sources;
 
+pub(crate) use parts::{Address, QueuePart, StorePart};
+pub(crate) use ports::{Hosts, Ports};
 pub(crate) use recording::Recording;
 pub(crate) use relay::{Relay, RemoteRelay, Security};
 pub(crate) use sources::Environment;
 
 use crate::load::LoadArgs;
+use crate::telemetry::Place;
 use clap::{Parser, Subcommand};
+use parts::without_secret;
 use sources::Sources;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,7 +63,7 @@ pub(crate) struct Args {
     /// Settings file (TOML).
     #[arg(long, global = true)]
     config: Option<PathBuf>,
-    /// Ports from N on: balancer N, servers N+1 to N+3, gateway N+4; 0 takes any free ones.
+    /// Ports from N on: balancer N, servers N+1 to N+3, gateway N+4, recorder N+5; 0 takes any free ones.
     #[arg(long, global = true)]
     port_base: Option<String>,
     /// Prints one JSON line on standard output when every port answers.
@@ -93,39 +99,53 @@ pub(crate) enum Role {
     Load(Box<LoadArgs>),
     /// Check-ins of made-up guests.
     SimulateCheckIns,
-    /// What every part does now.
-    Status,
+    /// Which parts are up, and what is wrong with those that are not.
+    Status(StatusArgs),
 }
 
-impl Role {
-    const fn name(&self) -> &'static str {
+/// How `status` answers.
+#[derive(clap::Args, Debug, Clone, Copy, Default)]
+pub(crate) struct StatusArgs {
+    /// One JSON object instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What one long-lived process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Process {
+    All,
+    Balancer,
+    Server(Place),
+    MailWorker,
+    InAppWorker,
+    Gateway,
+    Recorder,
+}
+
+impl Process {
+    /// The role's name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::All => "all",
             Self::Balancer => "balancer",
-            Self::Server { .. } => "server",
+            Self::Server(_) => "server",
             Self::MailWorker => "mail-worker",
             Self::InAppWorker => "in-app-worker",
             Self::Gateway => "gateway",
             Self::Recorder => "recorder",
-            Self::Load(_) => "load",
-            Self::SimulateCheckIns => "simulate-check-ins",
-            Self::Status => "status",
         }
     }
-}
-
-/// Where the listeners are; 0 is any free port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ports {
-    pub(crate) balancer: u16,
-    pub(crate) servers: [u16; 3],
-    pub(crate) gateway: u16,
 }
 
 /// All settings of one process.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) process: Process,
+    pub(crate) store: StorePart,
+    pub(crate) queue: QueuePart,
     pub(crate) ports: Ports,
+    pub(crate) hosts: Hosts,
     pub(crate) relay: Relay,
     /// `None` records nothing.
     pub(crate) record: Option<PathBuf>,
@@ -158,8 +178,10 @@ impl Settings {
     /// [`ConfigError`] for values that cannot be used, unknown keys, and parts that are not built yet.
     pub(crate) fn read(args: &Args, environment: &Environment) -> Result<Self, ConfigError> {
         let sources = Sources::open(environment, args.config.as_deref())?;
-        check_role(args)?;
-        check_parts(args, &sources)?;
+        let process = process_of(args)?;
+        let (store, queue) = (parts::store(args, &sources)?, parts::queue(args, &sources)?);
+        parts::check(process, &store, &queue)?;
+        check_topic_log(args, &sources)?;
         let record = sources.text(args.record.as_deref(), &["FLOWREEL_RECORD"], "record")?;
         let data = sources.text(args.data.as_deref(), &["FLOWREEL_DATA"], "data")?;
         let origins = sources.text(None, &["CORS_ORIGIN", "FRONTEND_URL"], "cors_origin")?;
@@ -185,7 +207,11 @@ impl Settings {
         }
         let whole = |name, key, default| sources.whole(None, &[name], key, 1..=10_000, default);
         Ok(Self {
-            ports: ports(args, &sources)?,
+            process,
+            store,
+            queue,
+            ports: Ports::read(args, &sources)?,
+            hosts: Hosts::read(&sources)?,
             relay: Relay::read(args, &sources)?,
             record: match record.as_deref() {
                 None => Some(PathBuf::from("recordings")),
@@ -246,83 +272,40 @@ impl Settings {
     }
 }
 
-fn check_role(args: &Args) -> Result<(), ConfigError> {
-    match &args.role {
-        None | Some(Role::All | Role::Load(_)) => Ok(()),
-        Some(role) => Err(ConfigError(format!(
-            "the role `{}` needs services that this version does not speak to; run `flowreel-live all`, which has every part in one process",
-            role.name()
-        ))),
-    }
+/// What this process does; a role that ends with its answer stands on the parts of `all`.
+fn process_of(args: &Args) -> Result<Process, ConfigError> {
+    let process = match &args.role {
+        None | Some(Role::All | Role::Load(_) | Role::Status(_)) => Process::All,
+        Some(Role::Balancer) => Process::Balancer,
+        Some(Role::Server { index }) => Process::Server(match index {
+            1 => Place::Server1,
+            2 => Place::Server2,
+            _ => Place::Server3,
+        }),
+        Some(Role::MailWorker) => Process::MailWorker,
+        Some(Role::InAppWorker) => Process::InAppWorker,
+        Some(Role::Gateway) => Process::Gateway,
+        Some(Role::Recorder) => Process::Recorder,
+        Some(Role::SimulateCheckIns) => {
+            return Err(ConfigError(
+                "the role `simulate-check-ins` is not built in this version; `flowreel-live load` makes traffic".to_owned(),
+            ));
+        }
+    };
+    Ok(process)
 }
 
-/// Refuses parts that are not built, so that nobody believes to run on them.
-fn check_parts(args: &Args, sources: &Sources<'_>) -> Result<(), ConfigError> {
-    let refused = |name: &str, value: &str, only: &str| {
-        ConfigError(format!(
-            "{name} `{value}` is not spoken by this version; only `{only}` is"
-        ))
-    };
-    let store = sources.text(
-        args.store.as_deref(),
-        &["FLOWREEL_STORE", "MONGODB_URI"],
-        "store",
-    )?;
-    if let Some(value) = store.filter(|value| value != "embedded") {
-        return Err(refused("the store", &without_secret(&value), "embedded"));
-    }
-    let queue = sources.text(
-        args.queue.as_deref(),
-        &["FLOWREEL_QUEUE", "REDIS_URL", "REDIS_HOST"],
-        "queue",
-    )?;
-    if let Some(value) = queue.filter(|value| value != "embedded") {
-        return Err(refused("the queue", &without_secret(&value), "embedded"));
-    }
+/// Refuses a topic log that is not built, so that nobody believes to run on it.
+fn check_topic_log(args: &Args, sources: &Sources<'_>) -> Result<(), ConfigError> {
     let kafka = sources.text(args.kafka.as_deref(), &["FLOWREEL_KAFKA"], "kafka")?;
-    if let Some(value) = kafka.filter(|value| value != "off") {
-        return Err(refused("the topic log", &without_secret(&value), "off"));
-    }
-    Ok(())
-}
-
-/// Ports from the base, or each from its own setting, or the documents' defaults.
-fn ports(args: &Args, sources: &Sources<'_>) -> Result<Ports, ConfigError> {
-    let base = sources.text(
-        args.port_base.as_deref(),
-        &["FLOWREEL_PORT_BASE"],
-        "port_base",
-    )?;
-    if let Some(text) = base {
-        let base: u16 = text
-            .parse()
-            .ok()
-            .filter(|&base| base <= u16::MAX - 4)
-            .ok_or_else(|| {
-                ConfigError(format!(
-                    "--port-base `{text}` must be a whole number from 0 to 65531"
-                ))
-            })?;
-        let at = |offset: u16| if base == 0 { 0 } else { base + offset };
-        return Ok(Ports {
-            balancer: at(0),
-            servers: [at(1), at(2), at(3)],
-            gateway: at(4),
-        });
-    }
-    let port = |name, key, default| {
-        let whole = sources.whole(None, &[name], key, 0..=65_535, default)?;
-        u16::try_from(whole).map_err(|_range| ConfigError(format!("{name} is no port")))
-    };
-    Ok(Ports {
-        balancer: port("LOAD_BALANCER_PORT", "load_balancer_port", 8000)?,
-        servers: [
-            port("SERVER1_PORT", "server1_port", 5001)?,
-            port("SERVER2_PORT", "server2_port", 5002)?,
-            port("SERVER3_PORT", "server3_port", 5003)?,
-        ],
-        gateway: port("GATEWAY_PORT", "gateway_port", 3002)?,
-    })
+    kafka
+        .filter(|value| value != "off")
+        .map_or(Ok(()), |value| {
+            Err(ConfigError(format!(
+                "the topic log `{}` is not spoken by this version; only `off` is",
+                without_secret(&value)
+            )))
+        })
 }
 
 fn list(text: &str) -> Vec<String> {
@@ -333,14 +316,6 @@ fn list(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// An address without its user and password.
-fn without_secret(text: &str) -> String {
-    match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
-        _ => text.to_owned(),
-    }
-}
-
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -349,7 +324,7 @@ fn to_usize(number: u64) -> usize {
 mod tests {
     use super::*;
 
-    fn read(args: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
+    pub(super) fn read(args: &[&str], environment: &[(&str, &str)]) -> Result<Settings, String> {
         let args = Args::try_parse_from(std::iter::once(&"flowreel-live").chain(args));
         let args = args.map_err(|error| error.to_string())?;
         Settings::read(&args, &Environment::of(environment)).map_err(|error| error.to_string())
@@ -363,7 +338,8 @@ mod tests {
             Ports {
                 balancer: 8000,
                 servers: [5001, 5002, 5003],
-                gateway: 3002
+                gateway: 3002,
+                recorder: 8005
             }
         );
         assert_eq!(
@@ -397,7 +373,8 @@ mod tests {
             Ports {
                 balancer: 0,
                 servers: [0; 3],
-                gateway: 0
+                gateway: 0,
+                recorder: 0
             }
         );
     }
@@ -406,20 +383,17 @@ mod tests {
     fn what_is_not_built_is_refused_and_secrets_are_not_repeated() {
         for (args, named) in [
             (
-                vec!["--store", "mongodb://u:secret@host/db"],
-                "mongodb://***@host/db",
+                vec!["--store", "sql://u:secret@host/db"],
+                "sql://***@host/db",
             ),
-            (vec!["--queue", "redis://:secret@host"], "redis://***@host"),
+            (vec!["--queue", "amqp://:secret@host"], "amqp://***@host"),
             (vec!["--kafka", "host:9092"], "host:9092"),
-            (vec!["balancer"], "balancer"),
-            (vec!["server", "--index", "2"], "server"),
+            (vec!["simulate-check-ins"], "simulate-check-ins"),
         ] {
             let error = read(&args, &[]).unwrap_err();
             assert!(error.contains(named), "{args:?}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
-        assert!(read(&[], &[("MONGODB_URI", "mongodb://h/d")]).is_err());
-        assert!(read(&[], &[("REDIS_HOST", "h")]).is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ struct Health {
 pub(crate) fn routes(app: Arc<App>) -> Router {
     Router::new()
         .route("/health", get(health))
+        .route("/api/health", get(health))
         .route("/metrics", get(metrics::show_at_gateway))
         .fallback(async || AppError::not_found("there is nothing at this address"))
         .with_state(app)

@@ -20,6 +20,7 @@ mod request;
 mod router;
 mod security;
 mod server;
+mod status;
 mod store;
 pub mod telemetry;
 mod websocket;

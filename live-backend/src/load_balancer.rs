@@ -9,6 +9,7 @@ mod upstream;
 
 pub(crate) use upstream::{Upstream, Upstreams};
 
+use crate::app::Readiness;
 use crate::error::AppError;
 use crate::middleware::record::{HOP_HEADER, ID_HEADER};
 use crate::router::class_of;
@@ -35,6 +36,8 @@ use tokio_util::task::TaskTracker;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Most of a body that is read to answer 413 before the connection closes.
 const DISCARD_BYTES_MAX: usize = 8 * BODY_BYTES_MAX;
+/// Answered here while the balancer stops, by a server else.
+const HEALTH_PATHS: [&str; 2] = ["/api/health", "/health"];
 /// Longest time for a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -50,6 +53,7 @@ struct Inner {
     forwarder: Forwarder,
     telemetry: Telemetry,
     hop_secret: HeaderValue,
+    readiness: Readiness,
     /// Requests whose answer has not begun; waited for when stopping.
     answering: TaskTracker,
 }
@@ -59,6 +63,7 @@ impl LoadBalancer {
         upstreams: Arc<Upstreams>,
         telemetry: Telemetry,
         hop_secret: HeaderValue,
+        readiness: Readiness,
         tracker: TaskTracker,
         stop: CancellationToken,
         answering: TaskTracker,
@@ -70,6 +75,7 @@ impl LoadBalancer {
                 forwarder: Forwarder::new(tracker, stop),
                 telemetry,
                 hop_secret,
+                readiness,
                 answering,
             }),
         }
@@ -80,7 +86,13 @@ impl LoadBalancer {
         let inner = Arc::clone(&self.inner);
         let stop = stop.clone();
         tracker.spawn(async move {
-            health::watch(&inner.upstreams, &inner.telemetry, &stop).await;
+            let Inner {
+                upstreams,
+                telemetry,
+                hop_secret,
+                ..
+            } = inner.as_ref();
+            health::watch(upstreams, telemetry, hop_secret, &stop).await;
         });
     }
 }
@@ -94,6 +106,9 @@ impl Answer for LoadBalancer {
 
 impl Inner {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if !self.readiness.is_ready() && HEALTH_PATHS.contains(&request.uri().path()) {
+            return AppError::unavailable("draining", "the balancer is stopping").into_response();
+        }
         let class = class_of(request.method(), request.uri().path());
         let visit = class.map(|class| {
             let part = self.begin(&request, class);
@@ -328,6 +343,7 @@ mod tests {
             Arc::clone(&upstreams),
             recorder.telemetry(),
             HeaderValue::from_static("secret"),
+            Readiness::new(),
             tracker.clone(),
             stop.clone(),
             TaskTracker::new(),

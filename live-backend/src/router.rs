@@ -76,6 +76,7 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
         .route("/api/friend-requests", post(friend_requests::create))
         .route("/api/notifications/{user_id}", get(notifications::list))
         .route("/api/health", get(health::show))
+        .route("/health", get(health::show))
         .route("/metrics", get(metrics::show))
         .merge(live_view::routes())
         .fallback(no_such_route)

@@ -8,8 +8,9 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::borrow::Borrow;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -38,7 +39,16 @@ pub(crate) struct BindError {
 
 /// Listens on this machine's loopback address; port 0 is any free one.
 pub(crate) async fn bind(name: &'static str, port: u16) -> Result<TcpListener, BindError> {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    bind_at(name, IpAddr::V4(Ipv4Addr::LOCALHOST), port).await
+}
+
+/// Listens on one of this machine's addresses; port 0 is any free one.
+pub(crate) async fn bind_at(
+    name: &'static str,
+    address: IpAddr,
+    port: u16,
+) -> Result<TcpListener, BindError> {
+    TcpListener::bind(SocketAddr::from((address, port)))
         .await
         .map_err(|source| BindError { name, port, source })
 }
@@ -53,7 +63,11 @@ pub(crate) trait Answer: Clone + Send + Sync + 'static {
 }
 
 /// Serves until stopped; then no connection is accepted and those that are at rest close.
-pub(crate) async fn serve(listener: TcpListener, service: impl Answer, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: impl Borrow<TcpListener> + Send,
+    service: impl Answer,
+    stop: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -62,7 +76,7 @@ pub(crate) async fn serve(listener: TcpListener, service: impl Answer, stop: Can
             () = stop.cancelled() => break,
             accepted = async {
                 let slot = Arc::clone(&slots).acquire_owned().await;
-                (listener.accept().await, slot)
+                (listener.borrow().accept().await, slot)
             } => accepted,
             Some(_ended) = connections.join_next() => continue,
         };

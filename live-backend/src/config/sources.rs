@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Keys a settings file may have.
-const FILE_KEYS: [&str; 34] = [
+const FILE_KEYS: [&str; 46] = [
     "store",
     "queue",
     "smtp",
@@ -27,6 +27,18 @@ const FILE_KEYS: [&str; 34] = [
     "server2_port",
     "server3_port",
     "gateway_port",
+    "recorder_port",
+    "bind",
+    "load_balancer_host",
+    "server1_host",
+    "server2_host",
+    "server3_host",
+    "gateway_host",
+    "recorder_host",
+    "redis_host",
+    "redis_port",
+    "redis_username",
+    "redis_password",
     "mail_queue_concurrency",
     "inapp_queue_concurrency",
     "inapp_max_attempts",

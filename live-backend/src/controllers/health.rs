@@ -2,11 +2,15 @@
 //!
 //! Belongs here: its checks. Does not belong here: what the balancer makes of the answer.
 
+use crate::middleware::record;
 use crate::router::ServerState;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+
+/// Tells the balancer at once that nothing new is welcome; other trouble may pass by the next check.
+pub(crate) const DRAINING_HEADER: HeaderName = HeaderName::from_static("x-flowreel-draining");
 
 #[derive(Serialize)]
 pub(crate) struct Health {
@@ -24,12 +28,18 @@ struct Checks {
     sockets: &'static str,
 }
 
-pub(crate) async fn show(State(server): State<ServerState>) -> (StatusCode, Json<Health>) {
+pub(crate) async fn show(
+    State(server): State<ServerState>,
+    headers: HeaderMap,
+) -> (StatusCode, HeaderMap, Json<Health>) {
     let app = &server.app;
     let (is_ready, has_store) = (app.is_ready(), app.store.is_well().await);
     let has_room = app.service.check_room().is_ok();
     let up = |is_up: bool| if is_up { "up" } else { "down" };
     let is_healthy = is_ready && has_store && has_room;
+    if !is_ready && record::is_from_balancer(&headers, &app.hop_secret) {
+        app.told_balancer();
+    }
     let status = if !is_ready {
         "draining"
     } else if is_healthy {
@@ -54,5 +64,9 @@ pub(crate) async fn show(State(server): State<ServerState>) -> (StatusCode, Json
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (code, Json(body))
+    let mut said = HeaderMap::new();
+    if !is_ready {
+        said.insert(DRAINING_HEADER, HeaderValue::from_static("1"));
+    }
+    (code, said, Json(body))
 }

@@ -3,9 +3,11 @@
 //! Belongs here: asking. Does not belong here: what follows from the answer (upstream).
 
 use super::upstream::{Upstream, Upstreams};
+use crate::controllers::health::DRAINING_HEADER;
+use crate::middleware::record::HOP_HEADER;
 use crate::telemetry::Telemetry;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -18,7 +20,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) async fn watch(upstreams: &Upstreams, telemetry: &Telemetry, stop: &CancellationToken) {
+pub(super) async fn watch(
+    upstreams: &Upstreams,
+    telemetry: &Telemetry,
+    hop_secret: &HeaderValue,
+    stop: &CancellationToken,
+) {
     // Connections of its own: a check tells whether a new client would be served.
     let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(0)
@@ -34,19 +41,32 @@ pub(super) async fn watch(upstreams: &Upstreams, telemetry: &Telemetry, stop: &C
         let checks = upstreams
             .all()
             .iter()
-            .map(|upstream| check(&client, upstream, telemetry));
+            .map(|upstream| check(&client, upstream, telemetry, hop_secret));
         futures_util::future::join_all(checks).await;
     }
 }
 
-async fn check(client: &Client<HttpConnector, Body>, upstream: &Upstream, telemetry: &Telemetry) {
+async fn check(
+    client: &Client<HttpConnector, Body>,
+    upstream: &Upstream,
+    telemetry: &Telemetry,
+    hop_secret: &HeaderValue,
+) {
     let uri = format!("http://{}/api/health", upstream.authority);
-    let Ok(request) = Request::get(uri).body(Body::empty()) else {
+    let request = Request::get(uri).header(HOP_HEADER, hop_secret);
+    let Ok(request) = request.body(Body::empty()) else {
         return;
     };
     let answer = tokio::time::timeout(TIMEOUT, client.request(request)).await;
-    let is_well = matches!(answer, Ok(Ok(response)) if response.status().is_success());
-    if let Some(is_healthy) = upstream.checked(is_well) {
+    let changed = match answer {
+        Ok(Ok(response)) if response.status().is_success() => upstream.checked(true),
+        // It says itself that it takes nothing now: no second look is needed.
+        Ok(Ok(response)) if response.headers().contains_key(&DRAINING_HEADER) => {
+            upstream.failed().then_some(false)
+        }
+        Ok(_) | Err(_) => upstream.checked(false),
+    };
+    if let Some(is_healthy) = changed {
         telemetry.health_changed(upstream.place, is_healthy);
         let server = upstream.place.name();
         tracing::warn!(

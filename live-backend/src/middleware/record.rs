@@ -97,7 +97,8 @@ fn id_of(headers: &HeaderMap, is_balanced: bool) -> String {
         .map_or_else(random_hex::<8>, str::to_owned)
 }
 
-fn is_from_balancer(headers: &HeaderMap, secret: &str) -> bool {
+/// Whether our own balancer asks.
+pub(crate) fn is_from_balancer(headers: &HeaderMap, secret: &str) -> bool {
     headers
         .get(HOP_HEADER)
         .is_some_and(|value| value.as_bytes() == secret.as_bytes())

@@ -1,0 +1,76 @@
+//! What a process stands on: its recorder, its store, its queues.
+//!
+//! Belongs here: opening them as the settings say. Does not belong here: what is done with them.
+
+use super::StartError;
+use super::work::{IN_APP_RATE_PER_S, MAIL_RATE_PER_S};
+use crate::config::{Ports, Process, QueuePart, Settings, StorePart};
+use crate::models::WallMs;
+use crate::queue::LeftJob;
+use crate::store::{Store, StoreError, StoreWriter};
+use crate::telemetry::topology::{TopologySettings, live_topology};
+use crate::telemetry::{Clock, Recorder, RecorderError, RecordingSettings};
+use std::path::Path;
+
+/// Refuses services that are not spoken to, so that nobody believes to run on them.
+pub(super) fn check_built(settings: &Settings) -> Result<(), StartError> {
+    let refused = |what: &'static str, address: String| StartError::NotBuilt { what, address };
+    if let StorePart::MongoDb(address) = &settings.store {
+        return Err(refused("the store", address.to_string()));
+    }
+    if let QueuePart::Redis(address) = &settings.queue {
+        return Err(refused("the queue", address.to_string()));
+    }
+    Ok(())
+}
+
+pub(super) fn open_store(folder: &Path) -> Result<(Store, StoreWriter), StoreError> {
+    Store::open(folder)
+}
+
+/// Jobs that are neither done nor dead, with where each is now.
+pub(super) async fn left_jobs(store: &Store) -> Result<Vec<LeftJob>, StoreError> {
+    let now = WallMs(Clock::start().wall_ms());
+    let stored = store.open_jobs().await?;
+    Ok(stored
+        .into_iter()
+        .map(|stored| LeftJob::new(stored, now))
+        .collect())
+}
+
+/// Reading back a run that a crash cut off takes a while, so it has a thread that may block.
+pub(super) async fn start_recorder(
+    settings: &Settings,
+    ports: Ports,
+    left: &[LeftJob],
+) -> Result<Recorder, RecorderError> {
+    let notes = [("retry_scale".to_owned(), settings.retry_scale.to_string())];
+    let is_recording = matches!(settings.process, Process::All | Process::Recorder);
+    let recording = RecordingSettings {
+        folder: settings.record.clone().filter(|_| is_recording),
+        notes: notes.into_iter().collect(),
+        segment_bytes: settings.recording.segment_bytes,
+        segment_time: settings.recording.segment_time,
+        keep: settings.recording.keep,
+        hold_bytes: None,
+        survivors: left.iter().filter_map(LeftJob::survivor).collect(),
+    };
+    let topology = live_topology(&topology(settings, ports));
+    let started = move || Recorder::start(Clock::start(), topology, &recording);
+    tokio::task::spawn_blocking(started)
+        .await
+        .unwrap_or(Err(RecorderError::Gone))
+}
+
+fn topology(settings: &Settings, ports: Ports) -> TopologySettings {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    TopologySettings {
+        balancer_port: ports.balancer,
+        server_ports: ports.servers,
+        websocket_port: ports.balancer,
+        mail_worker_servers: count(settings.mail_concurrency),
+        mail_rate_per_s: MAIL_RATE_PER_S,
+        in_app_worker_servers: count(settings.in_app_concurrency),
+        in_app_rate_per_s: IN_APP_RATE_PER_S,
+    }
+}

@@ -1,0 +1,286 @@
+//! One process from its first port to its last flush.
+//!
+//! Belongs here: the order of starting and stopping. Does not belong here: how a part is opened (parts),
+//! served (serve) or worked (work).
+//!
+//! Stopping: readiness goes first, then the workers end the runs they have begun, then sockets close, no
+//! connection is accepted and requests in progress end; the store is flushed, and the reel ends last.
+
+use super::data::DataFolder;
+use super::listen::{Listeners, authority, upstreams};
+use super::phases::{Phases, ended, noticed};
+use super::{App, Readiness, StartError, parts, serve, work};
+use crate::config::{Ports, Process, Settings};
+use crate::email::transport::Mailer;
+use crate::faults::Faults;
+use crate::load_balancer::Upstreams;
+use crate::models::WallMs;
+use crate::notification_service::NotificationService;
+use crate::queue::{Embedded, LeftJob, Queues};
+use crate::security::hash_hex;
+use crate::security::passwords::Passwords;
+use crate::security::tokens::Tokens;
+use crate::store::{Store, StoreWriter};
+use crate::telemetry::{Place, Recorder, RecorderError, Telemetry};
+use crate::websocket::{ServerSockets, Sockets};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Everything that was started.
+pub(crate) struct Running {
+    settings: Settings,
+    readiness: Readiness,
+    telemetry: Telemetry,
+    recorder: Recorder,
+    /// What stands on the store; the balancer and the recorder have none.
+    worked: Option<Worked>,
+    data: DataFolder,
+    admin_token: String,
+    ports: Ports,
+    phases: Phases,
+}
+
+struct Worked {
+    app: Arc<App>,
+    store_writer: StoreWriter,
+    sockets: Vec<ServerSockets>,
+    mailer: Mailer,
+}
+
+impl Running {
+    /// Starts this process's parts; when this returns, every port of it answers.
+    pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
+        parts::check_built(&settings)?;
+        let mut listeners = Listeners::bind(&settings).await?;
+        let ports = listeners.ports(&settings);
+        let data = DataFolder::open(&settings.data).await?;
+        let secret = data.jwt_secret(settings.jwt_secret.clone()).await?;
+        let hop_secret = hash_hex(&format!("balancer and servers {secret}"));
+        let tokens = Arc::new(Tokens::new(secret.as_bytes()));
+        let phases = Phases::default();
+        let readiness = Readiness::new();
+        let upstreams = Arc::new(upstreams(&settings.hosts, ports));
+
+        let stored = if has_app(settings.process) {
+            let (store, writer) = parts::open_store(data.path())?;
+            let left = parts::left_jobs(&store).await?;
+            Some((store, writer, left))
+        } else {
+            None
+        };
+        let left = stored.as_ref().map_or(&[][..], |(_, _, left)| left);
+        let recorder = parts::start_recorder(&settings, ports, left).await?;
+        let telemetry = recorder.telemetry();
+        let admin_token = tokens.sign_local_admin(now_of(&telemetry));
+        data.keep_admin_token(&admin_token).await?;
+        let common = Common {
+            settings: &settings,
+            telemetry: &telemetry,
+            tokens: &tokens,
+            upstreams: &upstreams,
+            hop_secret: &hop_secret,
+            readiness: &readiness,
+            ports,
+        };
+        let worked = match stored {
+            None => None,
+            Some((store, writer, left)) => {
+                let opened = (store, writer);
+                Some(Worked::start(&common, opened, left, &data, &mut listeners, &phases).await?)
+            }
+        };
+        if let Some(listener) = listeners.balancer.take() {
+            let (upstreams, readiness) = (Arc::clone(&upstreams), readiness.clone());
+            let telemetry = telemetry.clone();
+            serve::start_balancer(
+                listener,
+                upstreams,
+                telemetry,
+                &hop_secret,
+                readiness,
+                &phases,
+            );
+        }
+        tracing::info!("the {} is ready on {:?}", settings.process.name(), ports);
+        Ok(Self {
+            settings,
+            readiness,
+            telemetry,
+            recorder,
+            worked,
+            data,
+            admin_token,
+            ports,
+            phases,
+        })
+    }
+
+    /// One JSON line that tells scripts where everything of this process is.
+    pub(crate) fn ready_line(&self) -> String {
+        let shown = |path: &PathBuf| path.display().to_string();
+        let record = self.settings.record.as_ref();
+        let record = record.map_or_else(|| "off".to_owned(), shown);
+        json!({
+            "ready": true,
+            "role": self.settings.process.name(),
+            "urls": self.urls(),
+            "admin_token": self.admin_token,
+            "record": record,
+            "reel": self.telemetry.reel_path().map(|path| path.display().to_string()),
+            "data": self.data.path().display().to_string(),
+        })
+        .to_string()
+    }
+
+    /// Where this process listens.
+    fn urls(&self) -> Map<String, Value> {
+        let (process, hosts, ports) = (self.settings.process, &self.settings.hosts, self.ports);
+        let [first, second, third] = &hosts.servers;
+        let all = [
+            (
+                Process::Balancer,
+                "balancer",
+                &hosts.balancer,
+                ports.balancer,
+            ),
+            (
+                Process::Server(Place::Server1),
+                "server-1",
+                first,
+                ports.servers[0],
+            ),
+            (
+                Process::Server(Place::Server2),
+                "server-2",
+                second,
+                ports.servers[1],
+            ),
+            (
+                Process::Server(Place::Server3),
+                "server-3",
+                third,
+                ports.servers[2],
+            ),
+            (Process::Gateway, "gateway", &hosts.gateway, ports.gateway),
+        ];
+        let ours = all
+            .into_iter()
+            .filter(|(role, ..)| process == Process::All || process == *role);
+        let url = |host: &str, port| Value::String(format!("http://{}", authority(host, port)));
+        let mut urls: Map<String, Value> = ours
+            .map(|(_, name, host, port)| (name.to_owned(), url(host, port)))
+            .collect();
+        if process == Process::Recorder {
+            urls.insert("recorder".to_owned(), url(&hosts.recorder, ports.recorder));
+        }
+        urls
+    }
+
+    /// Stops every part in order; what is accepted is stored, and the reel is whole.
+    pub(crate) async fn stop(self) -> Result<(), StartError> {
+        tracing::info!("stopping: requests in progress and begun runs end first");
+        let phases = self.phases;
+        self.readiness.drop_readiness();
+        if let Process::Server(_) = self.settings.process {
+            noticed(self.readiness.balancer_knows()).await;
+        }
+        if let Some(worked) = &self.worked {
+            worked.app.stopping.cancel();
+        }
+        phases.workers.end().await;
+        // Polling clients wait inside a request, so sockets close before requests are waited for.
+        for sockets in self.worked.iter().flat_map(|worked| &worked.sockets) {
+            sockets.close().await;
+        }
+        phases.balancer.stop.cancel();
+        ended(&phases.answering).await;
+        phases.servers.stop.cancel();
+        if let Some(worked) = &self.worked {
+            ended(&worked.app.tracker).await;
+            worked.mailer.close().await;
+        }
+        phases.relay.end().await;
+        // Followers of the reel read on until it has ended, so their connections close last.
+        let recorder = self.recorder;
+        let ended = tokio::task::spawn_blocking(move || recorder.finish()).await;
+        phases.balancer.end().await;
+        phases.servers.end().await;
+        if let Some(worked) = self.worked {
+            drop(worked.app);
+            worked.store_writer.closed().await;
+        }
+        let counts = ended.unwrap_or(Err(RecorderError::Gone))?.counts;
+        tracing::info!(
+            counts.written,
+            counts.dropped,
+            "stopped; {} events recorded",
+            counts.written
+        );
+        Ok(())
+    }
+}
+
+/// What every part of a process is given.
+struct Common<'a> {
+    settings: &'a Settings,
+    telemetry: &'a Telemetry,
+    tokens: &'a Arc<Tokens>,
+    upstreams: &'a Arc<Upstreams>,
+    hop_secret: &'a str,
+    readiness: &'a Readiness,
+    ports: Ports,
+}
+
+impl Worked {
+    async fn start(
+        common: &Common<'_>,
+        (store, store_writer): (Store, StoreWriter),
+        left: Vec<LeftJob>,
+        data: &DataFolder,
+        listeners: &mut Listeners,
+        phases: &Phases,
+    ) -> Result<Self, StartError> {
+        let (settings, telemetry) = (common.settings, common.telemetry);
+        let faults = Arc::new(Faults::default());
+        let mailer = work::start_relay(settings, data, &faults, &phases.relay).await?;
+        let queues = Embedded::new(telemetry.clone(), store.dead_job_count().await?);
+        let queues = Queues::Embedded(queues);
+        let app = Arc::new(App {
+            service: NotificationService::new(store.clone(), queues.clone()),
+            passwords: Passwords::new(),
+            tokens: Arc::clone(common.tokens),
+            sockets: Sockets::default(),
+            upstreams: Arc::clone(common.upstreams),
+            hop_secret: common.hop_secret.to_owned(),
+            balancer_authority: authority(&settings.hosts.balancer, common.ports.balancer),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            readiness: common.readiness.clone(),
+            settings: settings.clone(),
+            telemetry: telemetry.clone(),
+            store,
+            queues,
+            faults,
+        });
+        work::start_workers(&app, left, &mailer, &phases.workers).await;
+        let sockets = serve::start_servers(&app, listeners, phases);
+        Ok(Self {
+            app,
+            store_writer,
+            sockets,
+            mailer,
+        })
+    }
+}
+
+/// Whether a process serves or works on what is stored.
+const fn has_app(process: Process) -> bool {
+    !matches!(process, Process::Balancer | Process::Recorder)
+}
+
+fn now_of(telemetry: &Telemetry) -> WallMs {
+    WallMs(telemetry.clock().wall_ms())
+}

@@ -1,0 +1,75 @@
+//! What is served on this process's listeners.
+//!
+//! Belongs here: which routes stand on which port. Does not belong here: the routes, the ports.
+
+use super::App;
+use super::Readiness;
+use super::listen::Listeners;
+use super::phases::Phases;
+use super::supervise;
+use crate::load_balancer::{LoadBalancer, Upstreams};
+use crate::telemetry::{Place, Telemetry};
+use crate::websocket::{Gateway, ServerSockets};
+use crate::{gateway, router};
+use axum::http::HeaderValue;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// The servers of this process with their sockets, and the gateway.
+pub(super) fn start_servers(
+    app: &Arc<App>,
+    listeners: &mut Listeners,
+    phases: &Phases,
+) -> Vec<ServerSockets> {
+    let events = Gateway {
+        sockets: app.sockets.clone(),
+        tokens: Arc::clone(&app.tokens),
+        store: app.store.clone(),
+        queues: app.queues.clone(),
+        telemetry: app.telemetry.clone(),
+        heartbeat: app.settings.heartbeat,
+        connections_max: app.settings.connections_max,
+    };
+    let mut all_sockets = Vec::new();
+    let servers = Place::SERVERS.into_iter().zip(&mut listeners.servers);
+    for (place, listener) in servers {
+        let Some(listener) = listener.take() else {
+            continue;
+        };
+        let sockets = events.attach(place);
+        let routes = router::routes(app, place, &sockets);
+        let phase = &phases.servers;
+        supervise::serve(place.name(), listener, routes, &phase.tracker, &phase.stop);
+        all_sockets.push(sockets);
+    }
+    if let Some(listener) = listeners.gateway.take() {
+        let routes = gateway::routes(Arc::clone(app));
+        let phase = &phases.balancer;
+        supervise::serve("gateway", listener, routes, &phase.tracker, &phase.stop);
+    }
+    all_sockets
+}
+
+/// The balancer before its servers.
+pub(super) fn start_balancer(
+    listener: TcpListener,
+    upstreams: Arc<Upstreams>,
+    telemetry: Telemetry,
+    hop_secret: &str,
+    readiness: Readiness,
+    phases: &Phases,
+) {
+    let hop_secret = HeaderValue::from_str(hop_secret).expect("hexadecimal digits fit in a header");
+    let balancer = LoadBalancer::new(
+        upstreams,
+        telemetry,
+        hop_secret,
+        readiness,
+        phases.balancer.tracker.clone(),
+        phases.balancer.stop.clone(),
+        phases.answering.clone(),
+    );
+    let phase = &phases.balancer;
+    balancer.start_health_checks(&phase.tracker, &phase.stop);
+    supervise::serve("balancer", listener, balancer, &phase.tracker, &phase.stop);
+}

@@ -1,0 +1,99 @@
+//! Workers and the relay they send by.
+//!
+//! Belongs here: starting those that this process runs. Does not belong here: what a run does (worker).
+
+use super::App;
+use super::StartError;
+use super::data::DataFolder;
+use super::phases::Phase;
+use crate::config::{Process, Relay, RemoteRelay, Settings};
+use crate::email::sink::{self, MailBox};
+use crate::email::transport::Mailer;
+use crate::faults::Faults;
+use crate::models::Channel;
+use crate::queue::LeftJob;
+use crate::server;
+use crate::worker::backoff::Ladder;
+use crate::worker::{self, Limits, RunCounts, Worker};
+use std::sync::Arc;
+
+/// E-mails started per second and worker.
+pub(super) const MAIL_RATE_PER_S: f64 = 5.0;
+/// In-app notifications started per second and worker.
+pub(super) const IN_APP_RATE_PER_S: f64 = 10.0;
+
+/// The way to the relay, and the relay itself where it is embedded.
+pub(super) async fn start_relay(
+    settings: &Settings,
+    data: &DataFolder,
+    faults: &Arc<Faults>,
+    phase: &Phase,
+) -> Result<Mailer, StartError> {
+    if let Relay::Remote(relay) = &settings.relay {
+        return Ok(Mailer::new(relay)?);
+    }
+    let mail_box = MailBox::open(data.path().join("mail")).await;
+    let mail_box = Arc::new(mail_box.map_err(|source| data.failed(source))?);
+    let listener = server::bind("mail sink", 0).await?;
+    let port = listener
+        .local_addr()
+        .map_err(|source| data.failed(source))?
+        .port();
+    let serving = sink::serve(
+        listener,
+        mail_box,
+        Arc::clone(faults),
+        phase.tracker.clone(),
+        phase.stop.clone(),
+    );
+    phase.tracker.spawn(serving);
+    Ok(Mailer::new(&RemoteRelay::embedded(port))?)
+}
+
+/// Announces what an earlier process left, then starts this process's workers.
+pub(super) async fn start_workers(
+    app: &Arc<App>,
+    left: Vec<LeftJob>,
+    mailer: &Mailer,
+    phase: &Phase,
+) {
+    let settings = &app.settings;
+    let worker = Arc::new(Worker {
+        telemetry: app.telemetry.clone(),
+        store: app.store.clone(),
+        queues: app.queues.clone(),
+        runs: RunCounts::default(),
+        mailer: mailer.clone(),
+        sockets: app.sockets.clone(),
+        faults: Arc::clone(&app.faults),
+        ladder: Ladder::new(
+            settings.retry_scale,
+            settings.in_app_retry,
+            settings.in_app_attempts_max,
+        ),
+    });
+    app.queues.resume(left).await;
+    app.queues.start(&phase.tracker, &phase.stop);
+    for (process, channel, concurrency, rate_per_s) in [
+        (
+            Process::MailWorker,
+            Channel::Email,
+            settings.mail_concurrency,
+            MAIL_RATE_PER_S,
+        ),
+        (
+            Process::InAppWorker,
+            Channel::InApp,
+            settings.in_app_concurrency,
+            IN_APP_RATE_PER_S,
+        ),
+    ] {
+        if settings.process == Process::All || settings.process == process {
+            let limits = Limits {
+                concurrency,
+                rate_per_s,
+            };
+            worker::start(&worker, channel, limits, &phase.tracker, &phase.stop);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Which parts a process stands on: the embedded ones, or services by their address.
+//!
+//! Belongs here: reading `--store` and `--queue` with their older names, addresses that keep their
+//! secrets. Does not belong here: speaking to a service.
+
+use super::{Args, ConfigError, Process, Sources};
+use std::fmt;
+
+/// Redis's own port.
+const REDIS_PORT: u16 = 6379;
+
+/// Where data are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StorePart {
+    Embedded,
+    MongoDb(Address),
+}
+
+/// Where jobs wait, and by what the processes of one system talk to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum QueuePart {
+    Embedded,
+    Redis(Address),
+}
+
+/// A service's address with its user and password; shown without them.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Address(String);
+
+impl Address {
+    /// The whole address, for the service's driver only.
+    pub(crate) fn with_secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&without_secret(&self.0))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// An address without its user, its password, and what may stand behind a `?`.
+pub(super) fn without_secret(text: &str) -> String {
+    let shown = text.split('?').next().unwrap_or(text);
+    match (shown.split_once("://"), shown.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
+        _ => shown.to_owned(),
+    }
+}
+
+pub(super) fn store(args: &Args, sources: &Sources<'_>) -> Result<StorePart, ConfigError> {
+    let names = ["FLOWREEL_STORE", "MONGODB_URI"];
+    let text = sources.text(args.store.as_deref(), &names, "store")?;
+    let Some(text) = text.filter(|text| text != "embedded") else {
+        return Ok(StorePart::Embedded);
+    };
+    let has_scheme = text.starts_with("mongodb://") || text.starts_with("mongodb+srv://");
+    let is_known = has_scheme && mongodb::options::ConnectionString::parse(&text).is_ok();
+    if is_known {
+        return Ok(StorePart::MongoDb(Address(text)));
+    }
+    Err(ConfigError(format!(
+        "--store `{}` is no store; write `embedded` or mongodb://HOST:PORT/DATABASE",
+        without_secret(&text)
+    )))
+}
+
+pub(super) fn queue(args: &Args, sources: &Sources<'_>) -> Result<QueuePart, ConfigError> {
+    let names = ["FLOWREEL_QUEUE", "REDIS_URL"];
+    let text = match sources.text(args.queue.as_deref(), &names, "queue")? {
+        Some(text) => Some(text),
+        None => redis_by_its_parts(sources)?,
+    };
+    let Some(text) = text.filter(|text| text != "embedded") else {
+        return Ok(QueuePart::Embedded);
+    };
+    let has_scheme = text.starts_with("redis://") || text.starts_with("rediss://");
+    if has_scheme && redis::parse_redis_url(&text).is_some() {
+        return Ok(QueuePart::Redis(Address(text)));
+    }
+    Err(ConfigError(format!(
+        "--queue `{}` is no queue; write `embedded`, redis://HOST:PORT or rediss://HOST:PORT",
+        without_secret(&text)
+    )))
+}
+
+/// An address from `REDIS_HOST` and its companions.
+fn redis_by_its_parts(sources: &Sources<'_>) -> Result<Option<String>, ConfigError> {
+    let part = |name: &'static str, key| sources.text(None, &[name], key);
+    let Some(host) = part("REDIS_HOST", "redis_host")? else {
+        return Ok(None);
+    };
+    let port = sources.whole(
+        None,
+        &["REDIS_PORT"],
+        "redis_port",
+        1..=65_535,
+        u64::from(REDIS_PORT),
+    )?;
+    let user = part("REDIS_USERNAME", "redis_username")?.unwrap_or_default();
+    let password = part("REDIS_PASSWORD", "redis_password")?.unwrap_or_default();
+    let who = if user.is_empty() && password.is_empty() {
+        String::new()
+    } else {
+        format!("{}:{}@", percent_encoded(&user), percent_encoded(&password))
+    };
+    Ok(Some(format!("redis://{who}{host}:{port}")))
+}
+
+/// The text as it may stand before an address's `@`.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for &byte in text.as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Refuses a process that shares its work with others and cannot reach them.
+pub(super) fn check(
+    process: Process,
+    store: &StorePart,
+    queue: &QueuePart,
+) -> Result<(), ConfigError> {
+    let missing = match process {
+        Process::All | Process::Balancer => return Ok(()),
+        Process::Recorder if *queue == QueuePart::Embedded => "--queue redis://HOST:PORT",
+        Process::Recorder => return Ok(()),
+        Process::Server(_) | Process::MailWorker | Process::InAppWorker | Process::Gateway => {
+            match (queue, store) {
+                (QueuePart::Embedded, StorePart::Embedded) => {
+                    "--queue redis://HOST:PORT and --store mongodb://HOST:PORT/DATABASE"
+                }
+                (QueuePart::Embedded, StorePart::MongoDb(_)) => "--queue redis://HOST:PORT",
+                (QueuePart::Redis(_), StorePart::Embedded) => {
+                    "--store mongodb://HOST:PORT/DATABASE"
+                }
+                (QueuePart::Redis(_), StorePart::MongoDb(_)) => return Ok(()),
+            }
+        }
+    };
+    Err(ConfigError(format!(
+        "the role `{}` works with other processes and needs {missing}; or run `flowreel-live all`, which needs no services",
+        process.name()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::read;
+    use super::*;
+
+    fn queue_of(args: &[&str], environment: &[(&str, &str)]) -> String {
+        match read(args, environment).unwrap().queue {
+            QueuePart::Redis(address) => address.with_secret().to_owned(),
+            QueuePart::Embedded => "embedded".to_owned(),
+        }
+    }
+
+    #[test]
+    fn redis_is_named_by_its_address_or_by_its_parts() {
+        let parts = [
+            ("REDIS_HOST", "h"),
+            ("REDIS_PORT", "18008"),
+            ("REDIS_USERNAME", "u"),
+            ("REDIS_PASSWORD", "p@ss/word"),
+        ];
+        assert_eq!(
+            queue_of(&[], &parts),
+            "redis://u:p%40ss%2Fword@h:18008",
+            "each part may hold what an address may not"
+        );
+        assert_eq!(queue_of(&[], &parts[..1]), "redis://h:6379");
+        let both = [("REDIS_HOST", "h"), ("REDIS_URL", "redis://other:1")];
+        assert_eq!(queue_of(&[], &both), "redis://other:1");
+        let flag = ["--queue", "rediss://third:2"];
+        assert_eq!(queue_of(&flag, &both), "rediss://third:2");
+        let off = read(&["--queue", "embedded"], &both).unwrap();
+        assert_eq!(off.queue, QueuePart::Embedded);
+    }
+
+    #[test]
+    fn addresses_keep_their_secrets() {
+        let environment = [
+            ("REDIS_URL", "redis://u:secret@h:1"),
+            ("MONGODB_URI", "mongodb://u:secret@h:2/d?authSource=admin"),
+        ];
+        let settings = read(&[], &environment).unwrap();
+        let shown = format!("{:?} {:?}", settings.queue, settings.store);
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(shown.contains("redis://***@h:1"), "{shown}");
+        assert!(shown.contains("mongodb://***@h:2/d"), "{shown}");
+    }
+
+    #[test]
+    fn roles_that_share_work_say_which_service_they_lack() {
+        let redis = ["--queue", "redis://h:1"];
+        let mongo = ["--store", "mongodb://h:2/d"];
+        for (role, services, lacks) in [
+            (&["server", "--index", "1"][..], vec![], "--queue"),
+            (&["mail-worker"][..], redis.to_vec(), "--store"),
+            (&["in-app-worker"][..], mongo.to_vec(), "--queue"),
+            (&["recorder"][..], mongo.to_vec(), "--queue"),
+            (&["gateway"][..], vec![], "--store"),
+        ] {
+            let args: Vec<&str> = role.iter().chain(&services).copied().collect();
+            let error = read(&args, &[]).unwrap_err();
+            assert!(error.contains(lacks), "{args:?}: {error}");
+        }
+        let both: Vec<&str> = redis.iter().chain(&mongo).copied().collect();
+        for role in ["mail-worker", "in-app-worker", "gateway", "recorder", "all"] {
+            let args: Vec<&str> = std::iter::once(role).chain(both.clone()).collect();
+            assert!(read(&args, &[]).is_ok(), "{args:?}");
+        }
+        assert!(read(&["balancer"], &[]).is_ok(), "it needs no service");
+    }
+}
