@@ -4,7 +4,9 @@
 
 mod forward;
 mod health;
+mod line;
 mod sticky;
+mod tunnel;
 mod upstream;
 
 pub(crate) use upstream::{Upstream, Upstreams};
@@ -22,7 +24,7 @@ use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use flowreel_engine::model::event::Outcome;
-use forward::{Forwarder, UpstreamFault};
+use forward::{Forwarder, Passing, UpstreamFault};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::net::SocketAddr;
@@ -168,18 +170,19 @@ impl Inner {
         {
             head.headers.insert(PART_HEADER, part);
         }
-        self.pass_to_some(&head, body, upgrade, visit).await
+        let asked = sticky::Asked::of(&head);
+        let passing = Passing::new(head, body, upgrade);
+        self.pass_to_some(asked, passing, visit).await
     }
 
     /// Tries servers until one takes the request; each is tried once.
     async fn pass_to_some(
         &self,
-        head: &axum::http::request::Parts,
-        body: Bytes,
-        mut upgrade: Option<forward::ClientUpgrade>,
+        asked: Option<sticky::Asked>,
+        mut passing: Passing,
         mut visit: Option<Visit>,
     ) -> Result<Response<Body>, AppError> {
-        let wanted = self.sticky.wanted(head);
+        let wanted = asked.as_ref().and_then(|asked| self.sticky.wanted(asked));
         let mut tried = Vec::new();
         loop {
             let Some((upstream, reason)) = self.upstreams.choose(wanted, &tried) else {
@@ -191,20 +194,19 @@ impl Inner {
                 visit.picked(upstream.place, upstream.in_progress_count(), reason);
             }
             let busy = upstream.begin();
-            let forwarded = self
-                .forwarder
-                .forward(head, body.clone(), &upstream, upgrade.take())
-                .await;
+            let forwarded = self.forwarder.forward(passing, &upstream).await;
             drop(busy);
             match forwarded {
                 Ok(mut response) => {
-                    if self.sticky.note(head, &upstream, &mut response).await {
+                    if let Some(asked) = &asked
+                        && self.sticky.note(asked, &upstream, &mut response).await
+                    {
                         self.telemetry.session_stuck(upstream.place, 0);
                     }
                     return Ok(response);
                 }
-                Err(UpstreamFault::Refused { upgrade: unused }) => {
-                    upgrade = unused;
+                Err(UpstreamFault::Refused(refused)) => {
+                    passing = *refused;
                     if upstream.failed() {
                         self.telemetry.health_changed(upstream.place, false);
                     }
@@ -264,9 +266,10 @@ async fn read_body(mut body: Incoming) -> Result<Bytes, AppError> {
     }
 }
 
-/// Reads past the limit without keeping it: a client that is still sending would miss the answer.
+/// Reads past the limit without keeping it: a client that is still sending would miss the answer. A body
+/// in one piece, as nearly all are, is not copied.
 async fn collect(body: &mut Incoming) -> Result<Bytes, AppError> {
-    let mut kept = BytesMut::new();
+    let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     let mut read_bytes = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame
@@ -275,20 +278,28 @@ async fn collect(body: &mut Incoming) -> Result<Bytes, AppError> {
             continue;
         };
         read_bytes += data.len();
-        if read_bytes <= BODY_BYTES_MAX {
-            kept.extend_from_slice(&data);
+        if first.is_empty() {
+            first = data;
+        } else if read_bytes <= BODY_BYTES_MAX {
+            more.extend_from_slice(&data);
         } else if read_bytes > DISCARD_BYTES_MAX {
             break;
         }
     }
-    if read_bytes <= BODY_BYTES_MAX {
-        return Ok(kept.freeze());
+    if read_bytes > BODY_BYTES_MAX {
+        return Err(AppError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+        ));
     }
-    Err(AppError::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "payload_too_large",
-        format!("the body is longer than {BODY_BYTES_MAX} bytes"),
-    ))
+    if more.is_empty() {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(read_bytes);
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&more);
+    Ok(whole.freeze())
 }
 
 #[cfg(test)]

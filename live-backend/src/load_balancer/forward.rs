@@ -2,29 +2,26 @@
 //!
 //! Belongs here: headers that end at a hop, upgrades, what a failure means. Does not belong here: choice.
 
+use super::line::{AnswerBody, AskFault, Line, Outgoing};
+use super::tunnel::{self, End};
 use super::upstream::Upstream;
 use axum::body::Body;
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections kept open to one server.
-const IDLE_CONNECTIONS_MAX: usize = 128;
-/// How long an unused connection is kept.
-const IDLE_MAX: Duration = Duration::from_secs(30);
-/// Longest wait for a connection: the servers are near.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait for the head of an answer; polling answers take as long as a heartbeat.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(65);
 
@@ -46,10 +43,16 @@ pub(super) struct ClientUpgrade {
     on_upgrade: OnUpgrade,
 }
 
+/// A request as a server will see it, whichever that is.
+pub(super) struct Passing {
+    request: Outgoing,
+    upgrade: Option<ClientUpgrade>,
+}
+
 /// Why a server did not answer.
 pub(super) enum UpstreamFault {
     /// It was not reached, so another may be tried.
-    Refused { upgrade: Option<ClientUpgrade> },
+    Refused(Box<Passing>),
     /// It took too long.
     Late,
     /// It was reached and broke off.
@@ -58,82 +61,150 @@ pub(super) enum UpstreamFault {
 
 /// Forwards requests.
 pub(super) struct Forwarder {
-    client: Client<HttpConnector, Full<Bytes>>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
 
-impl Forwarder {
-    pub(super) fn new(tracker: TaskTracker, stop: CancellationToken) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        Self {
-            client,
-            tracker,
-            stop,
+impl Passing {
+    /// Takes the request over; what speaks of the client's connection is removed already.
+    pub(super) fn new(head: Parts, body: Bytes, upgrade: Option<ClientUpgrade>) -> Self {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = head.method;
+        *request.uri_mut() = in_origin_form(head.uri);
+        *request.headers_mut() = head.headers;
+        if let Some(upgrade) = &upgrade {
+            let headers = request.headers_mut();
+            headers.insert(header::UPGRADE, upgrade.protocol.clone());
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         }
+        Self { request, upgrade }
+    }
+}
+
+impl Forwarder {
+    pub(super) const fn new(tracker: TaskTracker, stop: CancellationToken) -> Self {
+        Self { tracker, stop }
     }
 
     pub(super) async fn forward(
         &self,
-        head: &Parts,
-        body: Bytes,
-        upstream: &Upstream,
-        upgrade: Option<ClientUpgrade>,
+        passing: Passing,
+        upstream: &Arc<Upstream>,
     ) -> Result<Response<Body>, UpstreamFault> {
-        let Some(request) = upstream_request(head, body, upstream, upgrade.as_ref()) else {
-            return Err(UpstreamFault::Broken);
-        };
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.client.request(request)).await;
-        let mut response = match answer {
-            Err(_late) => return Err(UpstreamFault::Late),
-            Ok(Err(error)) if error.is_connect() => return Err(UpstreamFault::Refused { upgrade }),
-            Ok(Err(error)) => {
-                let server = upstream.place.name();
-                tracing::warn!(%error, server, "{server} broke off: {error}");
-                return Err(UpstreamFault::Broken);
-            }
-            Ok(Ok(response)) => response,
-        };
-        let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if is_upgraded && let Some(client) = upgrade {
-            let server = hyper::upgrade::on(&mut response);
-            self.join(client.on_upgrade, server);
-        } else {
-            remove_hop_headers(response.headers_mut());
+        let Passing {
+            mut request,
+            upgrade,
+        } = passing;
+        if !request.headers().contains_key(header::HOST) {
+            let host = HeaderValue::from_str(&upstream.authority);
+            request
+                .headers_mut()
+                .insert(header::HOST, host.map_err(|_text| UpstreamFault::Broken)?);
         }
-        Ok(response.map(Body::new))
+        // A connection that is handed over for good comes from no pool and goes to none.
+        if upgrade.is_none()
+            && let Some(line) = upstream.idle.take().await
+        {
+            match answered(line, request, upstream).await? {
+                Answered::Whole(response, line) => return Ok(whole(response, line, upstream)),
+                // The server closed it in that moment and has seen nothing.
+                Answered::Unsent(unsent) => request = *unsent,
+            }
+        }
+        let Ok(line) = Line::open(&upstream.authority).await else {
+            return Err(refused(request, upgrade));
+        };
+        match answered(line, request, upstream).await? {
+            Answered::Whole(response, line) => {
+                let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                match upgrade.filter(|_| is_upgraded) {
+                    Some(client) => {
+                        self.join(client.on_upgrade, line, upstream);
+                        Ok(response.map(|_none| Body::empty()))
+                    }
+                    None => Ok(whole(response, line, upstream)),
+                }
+            }
+            Answered::Unsent(request) => Err(refused(*request, upgrade)),
+        }
     }
 
-    /// Passes bytes both ways until one side ends or the program stops.
-    fn join(&self, client: OnUpgrade, server: OnUpgrade) {
+    /// Passes bytes both ways until both sides end or the program stops.
+    fn join(&self, client: OnUpgrade, line: Line, upstream: &Arc<Upstream>) {
         let stop = self.stop.clone();
-        self.tracker.spawn(async move {
-            let joined = async {
-                let (client, server) = futures_util::future::try_join(client, server).await?;
-                let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-                // A side that breaks off is how sockets usually end.
-                let copied = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-                tracing::trace!(?copied, "upgraded connection is over");
-                Ok::<_, hyper::Error>(())
+        let open = upstream.begin_tunnel();
+        let joined = async move {
+            // The line's stream is there at once; the client's comes when it has its answer.
+            let (Some((stream, read)), Ok(client)) = (line.into_stream().await, client.await)
+            else {
+                tracing::debug!("an upgrade did not come about");
+                return;
             };
+            let Some(client) = end_of(client) else {
+                tracing::error!("a client's connection is no plain TCP and cannot be upgraded");
+                return;
+            };
+            let ended = tunnel::join(client, End { stream, read }).await;
+            // A side that breaks off is how sockets usually end.
+            tracing::trace!(?ended, "an upgraded connection is over");
+            drop(open);
+        };
+        self.tracker.spawn(async move {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                ended = joined => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "an upgrade did not come about: {error}");
-                    }
-                }
+                () = joined => {}
             }
         });
     }
+}
+
+enum Answered {
+    Whole(Response<Incoming>, Line),
+    Unsent(Box<Outgoing>),
+}
+
+fn refused(request: Outgoing, upgrade: Option<ClientUpgrade>) -> UpstreamFault {
+    UpstreamFault::Refused(Box::new(Passing { request, upgrade }))
+}
+
+async fn answered(
+    mut line: Line,
+    request: Outgoing,
+    upstream: &Upstream,
+) -> Result<Answered, UpstreamFault> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, line.ask(request)).await {
+        Err(_late) => Err(UpstreamFault::Late),
+        Ok(Ok(response)) => Ok(Answered::Whole(response, line)),
+        Ok(Err(AskFault::Unsent(request))) => Ok(Answered::Unsent(request)),
+        Ok(Err(AskFault::Broken(error))) => {
+            let server = upstream.place.name();
+            tracing::warn!(%error, server, "{server} broke off: {error}");
+            Err(UpstreamFault::Broken)
+        }
+    }
+}
+
+fn whole(mut response: Response<Incoming>, line: Line, upstream: &Arc<Upstream>) -> Response<Body> {
+    remove_hop_headers(response.headers_mut());
+    response.map(|body| Body::new(AnswerBody::new(body, line, Arc::clone(upstream))))
+}
+
+fn end_of(client: Upgraded) -> Option<End> {
+    let parts = client.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some(End {
+        stream: parts.io.into_inner(),
+        read: parts.read_buf,
+    })
+}
+
+/// Path and query alone, as servers are asked.
+fn in_origin_form(uri: Uri) -> Uri {
+    if uri.authority().is_none() && uri.scheme().is_none() {
+        return uri;
+    }
+    let path = uri.into_parts().path_and_query;
+    Uri::from(path.unwrap_or(PathAndQuery::from_static("/")))
 }
 
 /// The upgrade a client asks for, taken out of its request.
@@ -166,41 +237,21 @@ pub(super) fn clean_request_headers(headers: &mut HeaderMap, peer: SocketAddr) {
 }
 
 fn remove_hop_headers(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|text| text.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
-}
-
-fn upstream_request(
-    head: &Parts,
-    body: Bytes,
-    upstream: &Upstream,
-    upgrade: Option<&ClientUpgrade>,
-) -> Option<Request<Full<Bytes>>> {
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let uri: Uri = format!("http://{}{path}", upstream.authority)
-        .parse()
-        .ok()?;
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = head.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = head.headers.clone();
-    if let Some(upgrade) = upgrade {
-        request
-            .headers_mut()
-            .insert(header::UPGRADE, upgrade.protocol.clone());
-        request
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    }
-    Some(request)
 }
 
 #[cfg(test)]

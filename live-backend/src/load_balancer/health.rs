@@ -52,6 +52,7 @@ async fn check(
     telemetry: &Telemetry,
     hop_secret: &HeaderValue,
 ) {
+    upstream.idle.trim();
     let uri = format!("http://{}/api/health", upstream.authority);
     let request = Request::get(uri).header(HOP_HEADER, hop_secret);
     let Ok(request) = request.body(Body::empty()) else {

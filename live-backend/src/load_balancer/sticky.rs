@@ -30,6 +30,22 @@ pub(super) struct Sticky {
     sessions: Mutex<Sessions>,
 }
 
+/// What a Socket.IO request says of its session.
+pub(super) struct Asked {
+    sid: Option<String>,
+    server_number: Option<usize>,
+}
+
+impl Asked {
+    /// `None` where the request is none of Socket.IO's.
+    pub(super) fn of(head: &Parts) -> Option<Self> {
+        head.uri.path().starts_with(PATH).then(|| Self {
+            sid: query_value(head, "sid").map(str::to_owned),
+            server_number: cookie(head, COOKIE).and_then(|number| number.parse().ok()),
+        })
+    }
+}
+
 #[derive(Default)]
 struct Sessions {
     servers: HashMap<String, usize>,
@@ -38,28 +54,21 @@ struct Sessions {
 
 impl Sticky {
     /// The server this request must go to, where it matters.
-    pub(super) fn wanted(&self, head: &Parts) -> Option<usize> {
-        if !head.uri.path().starts_with(PATH) {
-            return None;
-        }
-        if let Some(sid) = query_value(head, "sid") {
+    pub(super) fn wanted(&self, asked: &Asked) -> Option<usize> {
+        if let Some(sid) = &asked.sid {
             return self.sessions().servers.get(sid).copied();
         }
-        let number: usize = cookie(head, COOKIE)?.parse().ok()?;
-        number.checked_sub(1)
+        asked.server_number?.checked_sub(1)
     }
 
     /// Learns from the answer where a session lives; the answer is whether it is a new one.
     pub(super) async fn note(
         &self,
-        head: &Parts,
+        asked: &Asked,
         upstream: &Upstream,
         response: &mut Response<Body>,
     ) -> bool {
-        let is_handshake = head.uri.path().starts_with(PATH)
-            && query_value(head, "sid").is_none()
-            && response.status().is_success();
-        if !is_handshake {
+        if asked.sid.is_some() || !response.status().is_success() {
             return false;
         }
         let body = std::mem::take(response.body_mut());
@@ -130,19 +139,19 @@ mod tests {
     use crate::telemetry::Place;
     use axum::http::Request;
 
-    fn head(uri: &str, cookie: Option<&str>) -> Parts {
+    fn asked(uri: &str, cookie: Option<&str>) -> Option<Asked> {
         let mut request = Request::get(uri);
         if let Some(cookie) = cookie {
             request = request.header(header::COOKIE, cookie);
         }
-        request.body(()).unwrap().into_parts().0
+        Asked::of(&request.body(()).unwrap().into_parts().0)
     }
 
     #[tokio::test]
     async fn a_polling_session_stays_where_its_handshake_was_answered() {
         let upstreams = Upstreams::new(Place::SERVERS.map(|place| (place, String::new())));
         let sticky = Sticky::default();
-        let handshake = head("/socket.io/?EIO=4&transport=polling", None);
+        let handshake = asked("/socket.io/?EIO=4&transport=polling", None).unwrap();
         assert_eq!(sticky.wanted(&handshake), None);
         let open = r#"0{"sid":"abc","upgrades":["websocket"]}"#;
         let mut response = Response::new(Body::from(open));
@@ -155,26 +164,23 @@ mod tests {
         assert!(set_cookie.starts_with("flowreel_server=2;"), "{set_cookie}");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, open);
-        let poll = head(
+        let poll = asked(
             "/socket.io/?EIO=4&transport=polling&sid=abc",
             Some("flowreel_server=3"),
-        );
+        )
+        .unwrap();
         assert_eq!(sticky.wanted(&poll), Some(1));
     }
 
     #[test]
     fn cookies_count_for_sockets_only() {
         let sticky = Sticky::default();
-        let cookies = Some("a=b; flowreel_server=3");
-        assert_eq!(sticky.wanted(&head("/socket.io/?EIO=4", cookies)), Some(2));
-        assert_eq!(sticky.wanted(&head("/api/logins", cookies)), None);
+        let wanted = |cookie| sticky.wanted(&asked("/socket.io/?EIO=4", Some(cookie)).unwrap());
+        assert_eq!(wanted("a=b; flowreel_server=3"), Some(2));
         for cookie in ["flowreel_server=0", "flowreel_server=x", "other=1"] {
-            assert_eq!(
-                sticky.wanted(&head("/socket.io/", Some(cookie))),
-                None,
-                "{cookie}"
-            );
+            assert_eq!(wanted(cookie), None, "{cookie}");
         }
+        assert!(asked("/api/logins", Some("flowreel_server=3")).is_none());
     }
 
     #[test]

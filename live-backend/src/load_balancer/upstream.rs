@@ -2,9 +2,10 @@
 //!
 //! Belongs here: choice and counts. Does not belong here: connections (forward), checks (health).
 
+use super::line::IdleLines;
 use crate::telemetry::Place;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Checks that must fail in a row before a server counts as down; a refused connection counts at once.
 const FAILED_CHECKS_MAX: u32 = 2;
@@ -18,7 +19,47 @@ pub(crate) struct Upstream {
     is_healthy: AtomicBool,
     failed_checks: AtomicU32,
     in_progress: AtomicU64,
+    tunnels: AtomicU64,
     handled: AtomicU64,
+    pub(super) idle: IdleLines,
+}
+
+/// How a server is chosen where nothing binds the client to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Algorithm {
+    /// Each in its turn.
+    RoundRobin = 0,
+    /// The one with the fewest requests in progress and open sockets.
+    LeastConnections = 1,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub(crate) const ALL: [Self; 2] = [Self::RoundRobin, Self::LeastConnections];
+
+    /// As in answers and settings, and in the recording as the reason of a choice.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round-robin",
+            Self::LeastConnections => "least-connections",
+        }
+    }
+
+    /// The algorithm of that name.
+    #[cfg_attr(not(test), expect(dead_code, reason = "until the control sets it"))]
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+}
+
+/// An upgraded connection to a server; over when dropped.
+pub(super) struct Tunnel(Arc<Upstream>);
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.0.tunnels.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A request in progress at a server; over when dropped.
@@ -40,6 +81,8 @@ impl Upstream {
             is_healthy: AtomicBool::new(true),
             failed_checks: AtomicU32::new(0),
             in_progress: AtomicU64::new(0),
+            tunnels: AtomicU64::new(0),
+            idle: IdleLines::default(),
             handled: AtomicU64::new(0),
         }
     }
@@ -54,6 +97,16 @@ impl Upstream {
 
     pub(crate) fn handled_count(&self) -> u64 {
         self.handled.load(Ordering::Relaxed)
+    }
+
+    /// Requests in progress and open sockets.
+    fn connection_count(&self) -> u64 {
+        self.in_progress_count() + self.tunnels.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin_tunnel(self: &Arc<Self>) -> Tunnel {
+        self.tunnels.fetch_add(1, Ordering::Relaxed);
+        Tunnel(Arc::clone(self))
     }
 
     pub(super) fn begin(&self) -> Busy<'_> {
@@ -87,6 +140,7 @@ impl Upstream {
 pub(crate) struct Upstreams {
     servers: Vec<Arc<Upstream>>,
     turn: AtomicUsize,
+    algorithm: AtomicU8,
 }
 
 impl Upstreams {
@@ -100,14 +154,30 @@ impl Upstreams {
         Self {
             servers,
             turn: AtomicUsize::new(0),
+            algorithm: AtomicU8::new(Algorithm::RoundRobin as u8),
         }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        let code = self.algorithm.load(Ordering::Relaxed);
+        if code == Algorithm::LeastConnections as u8 {
+            Algorithm::LeastConnections
+        } else {
+            Algorithm::RoundRobin
+        }
+    }
+
+    /// Holds from the next request on.
+    #[cfg_attr(not(test), expect(dead_code, reason = "until the control sets it"))]
+    pub(crate) fn set_algorithm(&self, algorithm: Algorithm) {
+        self.algorithm.store(algorithm as u8, Ordering::Relaxed);
     }
 
     pub(crate) fn all(&self) -> &[Arc<Upstream>] {
         &self.servers
     }
 
-    /// The wanted server where it is healthy, else the next healthy one in turn; none tried before.
+    /// The wanted server where it is healthy, else one by the algorithm; none tried before.
     pub(super) fn choose(
         &self,
         wanted: Option<usize>,
@@ -120,10 +190,23 @@ impl Upstreams {
             return Some((Arc::clone(upstream), "sticky"));
         }
         // The turn counts requests, not servers, so a server that is down does not skew the others.
-        let well: Vec<&Arc<Upstream>> = self.servers.iter().filter(|&one| may_take(one)).collect();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let upstream = well.get(turn.checked_rem(well.len())?)?;
-        Some((Arc::clone(upstream), "round-robin"))
+        let well_count = self.servers.iter().filter(|&one| may_take(one)).count();
+        let first = turn.checked_rem(well_count)?;
+        let mut in_turn = self
+            .servers
+            .iter()
+            .filter(|&one| may_take(one))
+            .cycle()
+            .skip(first)
+            .take(well_count);
+        let algorithm = self.algorithm();
+        let upstream = match algorithm {
+            Algorithm::RoundRobin => in_turn.next(),
+            // Among equals the first in turn.
+            Algorithm::LeastConnections => in_turn.min_by_key(|one| one.connection_count()),
+        };
+        Some((Arc::clone(upstream?), algorithm.name()))
     }
 }
 
@@ -156,6 +239,29 @@ mod tests {
             counts[chosen(&upstreams, None, &[]).unwrap()] += 1;
         }
         assert_eq!(counts, [15, 0, 15]);
+    }
+
+    #[test]
+    fn the_fewest_connections_are_chosen_once_that_is_set() {
+        let upstreams = three();
+        upstreams.set_algorithm(Algorithm::LeastConnections);
+        let busy: Vec<Busy<'_>> = [0, 0, 2].map(|index| upstreams.all()[index].begin()).into();
+        assert_eq!(chosen(&upstreams, None, &[]), Some(1));
+        let tunnels = [1, 1, 1].map(|index: usize| upstreams.all()[index].begin_tunnel());
+        assert_eq!(chosen(&upstreams, None, &[]), Some(2));
+        drop(busy);
+        // Equals take turns.
+        let pair: Vec<_> = (0..2).map(|_| chosen(&upstreams, None, &[])).collect();
+        assert!(
+            pair.contains(&Some(0)) && pair.contains(&Some(2)),
+            "{pair:?}"
+        );
+        drop(tunnels);
+        assert_eq!(
+            Algorithm::from_name("least-connections"),
+            Some(upstreams.algorithm())
+        );
+        assert_eq!(Algorithm::from_name("fastest"), None);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(crate) async fn show(
         recorded: app.telemetry.status(),
         load_balancer: LoadBalancer {
             status: if app.is_ready() { "active" } else { "inactive" },
-            algorithm: "round-robin",
+            algorithm: app.upstreams.algorithm().name(),
             total_requests: servers.iter().map(|server| server.requests_handled).sum(),
             servers,
         },
