@@ -9,6 +9,7 @@ mod parts;
 mod phases;
 mod running;
 mod serve;
+mod starting;
 mod supervise;
 mod work;
 
@@ -27,7 +28,7 @@ use crate::security::tokens::Tokens;
 use crate::server::BindError;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{RecorderError, Telemetry};
-use crate::websocket::Sockets;
+use crate::websocket::{BusError, Sockets};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -134,6 +135,8 @@ pub(crate) enum StartError {
     Recorder(#[from] RecorderError),
     #[error(transparent)]
     Relay(#[from] RelayError),
+    #[error(transparent)]
+    Bus(#[from] BusError),
     #[error("{what} `{address}` is not spoken by this version; only `embedded` is")]
     NotBuilt { what: &'static str, address: String },
 }

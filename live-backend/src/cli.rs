@@ -159,7 +159,8 @@ const fn exit_code(error: &StartError) -> u8 {
         | StartError::Locked { .. }
         | StartError::Store { .. }
         | StartError::Recorder(_)
-        | StartError::Relay(_) => ENVIRONMENT,
+        | StartError::Relay(_)
+        | StartError::Bus(_) => ENVIRONMENT,
         StartError::NotBuilt { .. } => BAD_INPUT,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: one file per route family. Does not belong here: SQL, queues, sockets.
 
+pub(crate) mod broadcasts;
 pub(crate) mod friend_requests;
 pub(crate) mod health;
 pub(crate) mod live_view;

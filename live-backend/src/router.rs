@@ -4,8 +4,8 @@
 
 use crate::app::App;
 use crate::controllers::{
-    friend_requests, health, live_view, logins, metrics, notifications, purchases, reset_passwords,
-    sessions, signups,
+    broadcasts, friend_requests, health, live_view, logins, metrics, notifications, purchases,
+    reset_passwords, sessions, signups,
 };
 use crate::error::AppError;
 use crate::middleware::{origin, record};
@@ -74,6 +74,7 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
         .route("/api/reset-passwords", post(reset_passwords::create))
         .route("/api/purchases", post(purchases::create))
         .route("/api/friend-requests", post(friend_requests::create))
+        .route("/api/notifications/broadcast", post(broadcasts::create))
         .route("/api/notifications/{user_id}", get(notifications::list))
         .route("/api/health", get(health::show))
         .route("/health", get(health::show))

@@ -3,10 +3,14 @@
 //! Belongs here: namespaces, events, who is connected where. Does not belong here: what is told to whom
 //! (notification service), retries (worker). Socketioxide's types stop at this folder.
 
+mod bus;
 mod message;
 mod namespace;
+mod presence;
 mod registry;
+mod spread;
 
+pub(crate) use bus::{Bus, BusError};
 pub(crate) use message::InAppMessage;
 pub(crate) use namespace::{Gateway, ServerSockets};
 pub(crate) use registry::{DeliveryFault, Sockets};

@@ -95,7 +95,7 @@ impl Worker {
                 let user = job.user;
                 self.queues.park(job, via, rest, &failure.reason).await;
                 // Whoever came between the run and the rest found nothing to wake.
-                if failure.is_offline && self.sockets.has_user(user) {
+                if failure.is_offline && self.sockets.has_user(user).await {
                     self.queues.wake_user(user).await;
                 }
             }

@@ -6,16 +6,17 @@ use crate::config::{Hosts, Ports, Process, Settings};
 use crate::load_balancer::Upstreams;
 use crate::server::{self, BindError};
 use crate::telemetry::Place;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// Sockets that are bound, each where this process serves it.
 #[derive(Default)]
 pub(super) struct Listeners {
-    pub(super) balancer: Option<TcpListener>,
+    pub(super) balancer: Option<Arc<TcpListener>>,
     /// By position in [`Place::SERVERS`].
-    pub(super) servers: [Option<TcpListener>; 3],
-    pub(super) gateway: Option<TcpListener>,
-    pub(super) recorder: Option<TcpListener>,
+    pub(super) servers: [Option<Arc<TcpListener>>; 3],
+    pub(super) gateway: Option<Arc<TcpListener>>,
+    pub(super) recorder: Option<Arc<TcpListener>>,
 }
 
 impl Listeners {
@@ -27,7 +28,7 @@ impl Listeners {
             }
             server::bind_at(name, settings.hosts.bind, port)
                 .await
-                .map(Some)
+                .map(|listener| Some(Arc::new(listener)))
         };
         let is = |one: Process| process == Process::All || process == one;
         let serves = |place| is(Process::Server(place));
@@ -44,9 +45,15 @@ impl Listeners {
         })
     }
 
+    /// Every listener of this process.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<TcpListener>> {
+        let one = [&self.balancer, &self.gateway, &self.recorder];
+        one.into_iter().chain(&self.servers).flatten()
+    }
+
     /// The ports as the system gave them here, and as the settings name them elsewhere.
     pub(super) fn ports(&self, settings: &Settings) -> Ports {
-        let port = |listener: &Option<TcpListener>, named| {
+        let port = |listener: &Option<Arc<TcpListener>>, named| {
             listener.as_ref().map_or(named, |listener| {
                 listener
                     .local_addr()

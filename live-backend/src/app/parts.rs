@@ -10,7 +10,15 @@ use crate::queue::LeftJob;
 use crate::store::{Store, StoreError, StoreWriter};
 use crate::telemetry::topology::{TopologySettings, live_topology};
 use crate::telemetry::{Clock, Recorder, RecorderError, RecordingSettings};
+use crate::websocket::{Bus, BusError};
 use std::path::Path;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a start waits for its services.
+const SERVICE_PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks for them.
+const SERVICE_LOOK: Duration = Duration::from_millis(500);
 
 /// Refuses services that are not spoken to, so that nobody believes to run on them.
 pub(super) fn check_built(settings: &Settings) -> Result<(), StartError> {
@@ -26,6 +34,38 @@ pub(super) fn check_built(settings: &Settings) -> Result<(), StartError> {
 
 pub(super) fn open_store(folder: &Path) -> Result<(Store, StoreWriter), StoreError> {
     Store::open(folder)
+}
+
+/// Whether a start of this process may have to wait.
+pub(super) fn waits(settings: &Settings) -> bool {
+    settings.queue != QueuePart::Embedded || settings.store != StorePart::Embedded
+}
+
+/// How the servers' sockets hear of each other.
+pub(super) async fn open_bus(queue: &QueuePart) -> Result<Bus, BusError> {
+    match queue {
+        QueuePart::Embedded => Ok(Bus::in_process()),
+        QueuePart::Redis(address) => {
+            patiently("Redis", async || Bus::over_redis(address).await).await
+        }
+    }
+}
+
+/// Waits for a service that is not there yet; services and roles may start in any order.
+pub(super) async fn patiently<T, E: std::fmt::Display>(
+    service: &'static str,
+    open: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let give_up_at = Instant::now() + SERVICE_PATIENCE;
+    loop {
+        let error = match open().await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if Instant::now() >= give_up_at => return Err(error),
+            Err(error) => error,
+        };
+        tracing::warn!(%error, service, "waiting for {service}: {error}");
+        tokio::time::sleep_until(Instant::now() + SERVICE_LOOK).await;
+    }
 }
 
 /// Jobs that are neither done nor dead, with where each is now.

@@ -9,6 +9,7 @@
 use super::data::DataFolder;
 use super::listen::{Listeners, authority, upstreams};
 use super::phases::{Phases, ended, noticed};
+use super::starting::Waiting;
 use super::{App, Readiness, StartError, parts, serve, work};
 use crate::config::{Ports, Process, Settings};
 use crate::email::transport::Mailer;
@@ -22,7 +23,7 @@ use crate::security::passwords::Passwords;
 use crate::security::tokens::Tokens;
 use crate::store::{Store, StoreWriter};
 use crate::telemetry::{Place, Recorder, RecorderError, Telemetry};
-use crate::websocket::{ServerSockets, Sockets};
+use crate::websocket::{Bus, ServerSockets, Sockets};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ impl Running {
         let readiness = Readiness::new();
         let upstreams = Arc::new(upstreams(&settings.hosts, ports));
 
+        let waiting = parts::waits(&settings).then(|| Waiting::begin(&listeners));
         let stored = if has_app(settings.process) {
             let (store, writer) = parts::open_store(data.path())?;
             let left = parts::left_jobs(&store).await?;
@@ -74,6 +76,10 @@ impl Running {
         let left = stored.as_ref().map_or(&[][..], |(_, _, left)| left);
         let recorder = parts::start_recorder(&settings, ports, left).await?;
         let telemetry = recorder.telemetry();
+        let bus = parts::open_bus(&settings.queue).await?;
+        if let Some(waiting) = waiting {
+            waiting.end().await;
+        }
         let admin_token = tokens.sign_local_admin(now_of(&telemetry));
         data.keep_admin_token(&admin_token).await?;
         let common = Common {
@@ -83,6 +89,7 @@ impl Running {
             upstreams: &upstreams,
             hop_secret: &hop_secret,
             readiness: &readiness,
+            bus,
             ports,
         };
         let worked = match stored {
@@ -231,6 +238,7 @@ struct Common<'a> {
     upstreams: &'a Arc<Upstreams>,
     hop_secret: &'a str,
     readiness: &'a Readiness,
+    bus: Bus,
     ports: Ports,
 }
 
@@ -248,11 +256,12 @@ impl Worked {
         let mailer = work::start_relay(settings, data, &faults, &phases.relay).await?;
         let queues = Embedded::new(telemetry.clone(), store.dead_job_count().await?);
         let queues = Queues::Embedded(queues);
+        let sockets = Sockets::new(common.bus.clone());
         let app = Arc::new(App {
             service: NotificationService::new(store.clone(), queues.clone()),
             passwords: Passwords::new(),
             tokens: Arc::clone(common.tokens),
-            sockets: Sockets::default(),
+            sockets: sockets.clone(),
             upstreams: Arc::clone(common.upstreams),
             hop_secret: common.hop_secret.to_owned(),
             balancer_authority: authority(&settings.hosts.balancer, common.ports.balancer),
@@ -265,8 +274,11 @@ impl Worked {
             queues,
             faults,
         });
-        work::start_workers(&app, left, &mailer, &phases.workers).await;
-        let sockets = serve::start_servers(&app, listeners, phases);
+        if serves_nobody(settings.process) {
+            sockets.reach_rooms().await?;
+        }
+        work::start_workers(&app, left, &mailer, &phases.workers).await?;
+        let sockets = serve::start_servers(&app, listeners, phases).await?;
         Ok(Self {
             app,
             store_writer,
@@ -279,6 +291,11 @@ impl Worked {
 /// Whether a process serves or works on what is stored.
 const fn has_app(process: Process) -> bool {
     !matches!(process, Process::Balancer | Process::Recorder)
+}
+
+/// Whether a process has no sockets of its own to reach the others by.
+const fn serves_nobody(process: Process) -> bool {
+    !matches!(process, Process::All | Process::Server(_))
 }
 
 fn now_of(telemetry: &Telemetry) -> WallMs {

@@ -9,18 +9,18 @@ use super::phases::Phases;
 use super::supervise;
 use crate::load_balancer::{LoadBalancer, Upstreams};
 use crate::telemetry::{Place, Telemetry};
-use crate::websocket::{Gateway, ServerSockets};
+use crate::websocket::{BusError, Gateway, ServerSockets};
 use crate::{gateway, router};
 use axum::http::HeaderValue;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// The servers of this process with their sockets, and the gateway.
-pub(super) fn start_servers(
+pub(super) async fn start_servers(
     app: &Arc<App>,
     listeners: &mut Listeners,
     phases: &Phases,
-) -> Vec<ServerSockets> {
+) -> Result<Vec<ServerSockets>, BusError> {
     let events = Gateway {
         sockets: app.sockets.clone(),
         tokens: Arc::clone(&app.tokens),
@@ -31,28 +31,33 @@ pub(super) fn start_servers(
         connections_max: app.settings.connections_max,
     };
     let mut all_sockets = Vec::new();
+    let mut places = Vec::new();
     let servers = Place::SERVERS.into_iter().zip(&mut listeners.servers);
     for (place, listener) in servers {
         let Some(listener) = listener.take() else {
             continue;
         };
-        let sockets = events.attach(place);
+        let sockets = events.attach(place).await?;
         let routes = router::routes(app, place, &sockets);
         let phase = &phases.servers;
         supervise::serve(place.name(), listener, routes, &phase.tracker, &phase.stop);
         all_sockets.push(sockets);
+        places.push(place);
     }
+    let phase = &phases.servers;
+    app.sockets
+        .start_presence(places, &phase.tracker, &phase.stop);
     if let Some(listener) = listeners.gateway.take() {
         let routes = gateway::routes(Arc::clone(app));
         let phase = &phases.balancer;
         supervise::serve("gateway", listener, routes, &phase.tracker, &phase.stop);
     }
-    all_sockets
+    Ok(all_sockets)
 }
 
 /// The balancer before its servers.
 pub(super) fn start_balancer(
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     upstreams: Arc<Upstreams>,
     telemetry: Telemetry,
     hop_secret: &str,

@@ -17,12 +17,11 @@ const RESTART_PAUSE: Duration = Duration::from_millis(500);
 /// where clients wait meanwhile.
 pub(super) fn serve(
     name: &'static str,
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     service: impl Answer,
     tracker: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let listener = Arc::new(listener);
     let serve_once = {
         let stop = stop.clone();
         move |listener| server::serve(listener, service.clone(), stop.clone())

@@ -13,6 +13,7 @@ use crate::faults::Faults;
 use crate::models::Channel;
 use crate::queue::LeftJob;
 use crate::server;
+use crate::websocket::BusError;
 use crate::worker::backoff::Ladder;
 use crate::worker::{self, Limits, RunCounts, Worker};
 use std::sync::Arc;
@@ -56,7 +57,7 @@ pub(super) async fn start_workers(
     left: Vec<LeftJob>,
     mailer: &Mailer,
     phase: &Phase,
-) {
+) -> Result<(), BusError> {
     let settings = &app.settings;
     let worker = Arc::new(Worker {
         telemetry: app.telemetry.clone(),
@@ -88,12 +89,21 @@ pub(super) async fn start_workers(
             IN_APP_RATE_PER_S,
         ),
     ] {
-        if settings.process == Process::All || settings.process == process {
-            let limits = Limits {
-                concurrency,
-                rate_per_s,
-            };
-            worker::start(&worker, channel, limits, &phase.tracker, &phase.stop);
+        if settings.process != Process::All && settings.process != process {
+            continue;
         }
+        if channel == Channel::InApp {
+            let clock = app.telemetry.clock();
+            let Phase { tracker, stop } = phase;
+            app.sockets
+                .start_confirmations(&app.store, clock, tracker, stop)
+                .await?;
+        }
+        let limits = Limits {
+            concurrency,
+            rate_per_s,
+        };
+        worker::start(&worker, channel, limits, &phase.tracker, &phase.stop);
     }
+    Ok(())
 }

@@ -7,18 +7,18 @@ use crate::store::notifications::Notification;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Data of `notification:new`.
+/// Data of `notification:new` and `notification:broadcast`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InAppMessage {
     pub(crate) id: String,
     #[serde(rename = "type")]
-    kind: NotificationType,
-    title: String,
-    message: String,
-    priority: Priority,
-    created_at: WallMs,
-    expires_at: Option<WallMs>,
+    pub(crate) kind: NotificationType,
+    pub(crate) title: String,
+    pub(crate) message: String,
+    pub(crate) priority: Priority,
+    pub(crate) created_at: WallMs,
+    pub(crate) expires_at: Option<WallMs>,
 }
 
 impl From<&Notification> for InAppMessage {

@@ -3,6 +3,7 @@
 //! Belongs here: Socket.IO's settings and the events of this namespace. Does not belong here: the
 //! registry, tokens' contents.
 
+use super::bus::{Adapter, Bus, BusError, SocketIo, SocketRef};
 use super::message::{AuthError, AuthSuccess, MarkedRead, text_of, texts_of};
 use super::registry::Sockets;
 use crate::models::{UserId, WallMs};
@@ -11,10 +12,10 @@ use crate::security::tokens::Tokens;
 use crate::store::Store;
 use crate::telemetry::{Place, Telemetry};
 use serde_json::{Value, json};
-use socketioxide::SocketIo;
-use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::extract::TryData;
 use socketioxide::handler::ConnectHandler;
 use socketioxide::layer::SocketIoLayer;
+use socketioxide_redis::{InitError, RedisAdapterConfig, RedisAdapterCtr};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ use std::time::Duration;
 const PAYLOAD_BYTES_MAX: u64 = 64 * 1024;
 /// Packets waiting for one slow client; further ones fail for it.
 const CLIENT_BUFFER_PACKETS: usize = 256;
+/// The room of every socket that has proved whose it is.
+pub(super) const EVERYBODY: &str = "authenticated";
 /// Notifications named in one `notification:markRead`.
 const MARKED_MAX: usize = 1000;
 
@@ -43,7 +46,7 @@ pub(crate) struct Gateway {
 /// The sockets of one server.
 pub(crate) struct ServerSockets {
     io: SocketIo,
-    pub(crate) layer: SocketIoLayer,
+    pub(crate) layer: SocketIoLayer<Adapter>,
 }
 
 impl ServerSockets {
@@ -63,14 +66,15 @@ struct Position(u64);
 
 impl Gateway {
     /// Socket.IO for one server.
-    pub(crate) fn attach(&self, server: Place) -> ServerSockets {
-        let (layer, io) = SocketIo::builder()
+    pub(crate) async fn attach(&self, server: Place) -> Result<ServerSockets, BusError> {
+        let (layer, io) = socketioxide::SocketIo::builder()
             .ping_interval(self.heartbeat)
             .ping_timeout(self.heartbeat)
             .max_payload(PAYLOAD_BYTES_MAX)
             .ws_max_message_size(usize::try_from(PAYLOAD_BYTES_MAX).unwrap_or(usize::MAX))
             .ws_max_frame_size(usize::try_from(PAYLOAD_BYTES_MAX).unwrap_or(usize::MAX))
             .max_buffer_size(CLIENT_BUFFER_PACKETS)
+            .with_adapter::<Adapter>(adapter_over(self.sockets.bus()))
             .build_layer();
         let gateway = self.clone();
         // A middleware runs before the client is told that it is connected; a handler runs beside what
@@ -83,8 +87,11 @@ impl Gateway {
             }
         };
         let connected = async move |socket: SocketRef| gateway.connected(&socket);
-        io.ns("/", connected.with(listen));
-        ServerSockets { io, layer }
+        io.ns("/", connected.with(listen))
+            .await
+            .map_err(bus_error)?;
+        self.sockets.reach_rooms_by(io.clone());
+        Ok(ServerSockets { io, layer })
     }
 
     fn connected(&self, socket: &SocketRef) {
@@ -103,7 +110,7 @@ impl Gateway {
         let open = self.sockets.opened();
         self.telemetry.connection_opened(open);
         socket.extensions.insert(Position(open));
-        self.on_leave(socket);
+        self.on_leave(socket, server);
         self.on_authenticate(socket, server);
         self.on_confirm(socket);
         self.on_mark_read(socket);
@@ -164,9 +171,12 @@ impl Gateway {
         {
             self.sockets.unbind(before, socket);
             socket.leave(room_of(before));
+            self.sockets.say(before, server).await;
         }
-        socket.join(room_of(user));
-        let member_count = self.sockets.bind(user, server, socket.clone());
+        socket.join([room_of(user), EVERYBODY.to_owned()]);
+        let now = WallMs(self.telemetry.clock().wall_ms());
+        let member_count = self.sockets.bind(user, server, socket.clone(), now);
+        self.sockets.say(user, server).await;
         self.telemetry.connection_authenticated(user.0);
         self.telemetry.room_joined(member_count);
         let success = AuthSuccess {
@@ -191,7 +201,7 @@ impl Gateway {
                     return;
                 };
                 let socket_id = socket.id.to_string();
-                if gateway.sockets.confirm(user, id, socket_id.clone()) {
+                if gateway.sockets.confirm(user, id, socket_id.clone()).await {
                     return;
                 }
                 let now = WallMs(gateway.telemetry.clock().wall_ms());
@@ -233,13 +243,14 @@ impl Gateway {
         );
     }
 
-    fn on_leave(&self, socket: &SocketRef) {
+    fn on_leave(&self, socket: &SocketRef, server: Place) {
         let gateway = self.clone();
         socket.on_disconnect(async move |socket: SocketRef| {
             let owner = socket.extensions.get::<Owner>();
             if let Some(Owner(user)) = owner {
                 let left = gateway.sockets.unbind(user, &socket);
                 gateway.telemetry.room_left(left);
+                gateway.sockets.say(user, server).await;
             }
             let open = gateway.sockets.closed();
             gateway.telemetry.connection_closed(open, owner.is_some());
@@ -247,7 +258,22 @@ impl Gateway {
     }
 }
 
-fn room_of(user: UserId) -> String {
+/// Keeps the rooms of all servers in step over this bus.
+pub(super) fn adapter_over(bus: &Bus) -> RedisAdapterCtr<Bus> {
+    let config = RedisAdapterConfig::new().with_prefix("flowreel:socket.io");
+    RedisAdapterCtr::new_with_driver(bus.clone(), config)
+}
+
+/// Why a namespace does not hear the other servers.
+pub(super) fn bus_error(error: InitError<Bus>) -> BusError {
+    match error {
+        InitError::Driver(error) => error,
+        InitError::MalformedNamespace => unreachable!("our namespaces have plain names"),
+    }
+}
+
+/// The user's room, on whichever server the sockets are.
+pub(super) fn room_of(user: UserId) -> String {
     format!("user:{user}")
 }
 

@@ -1,14 +1,22 @@
 //! Who is connected: the sockets of every user on every server, and what they have not confirmed yet.
 //!
-//! Belongs here: sending to a user, matching confirmations. Does not belong here: Socket.IO's handshake.
+//! Belongs here: sending to a user, matching confirmations. Does not belong here: Socket.IO's handshake,
+//! what the processes of one system tell each other about it (presence, spread).
+//!
+//! Where all servers are in one process, a notification is written to the user's sockets directly. Where
+//! they are not, it is sent to the user's room on all servers, and who is online is looked up in Redis.
 
+use super::bus::{Adapter, Bus, SocketIo, SocketRef};
 use super::message::InAppMessage;
-use crate::models::UserId;
+use super::namespace::room_of;
+use super::presence::{Confirmation, Online, Presence, Seen};
+use crate::models::{UserId, WallMs};
+use crate::security::random_hex;
 use crate::telemetry::Place;
-use socketioxide::extract::SocketRef;
+use socketioxide::operators::BroadcastOperators;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -16,21 +24,30 @@ use tokio::sync::oneshot;
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All client sockets; cheap to copy.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Sockets {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
     users: Mutex<HashMap<UserId, Vec<Entry>>>,
     unconfirmed: Mutex<HashMap<String, Unconfirmed>>,
     open_count: AtomicU64,
+    bus: Bus,
+    /// `None` where all servers are in this process.
+    presence: Option<Presence>,
+    /// The way to the rooms of all servers, once one is attached.
+    rooms: OnceLock<SocketIo>,
+    /// What is said about users is said in order.
+    saying: tokio::sync::Mutex<()>,
+    /// Redis missed something and must be told everything anew.
+    is_behind: AtomicBool,
 }
 
 struct Entry {
     server: Place,
     socket: SocketRef,
+    since: WallMs,
 }
 
 struct Unconfirmed {
@@ -61,8 +78,11 @@ impl DeliveryFault {
 /// A notification on its way; forgotten when dropped.
 pub(crate) struct Sending {
     sockets: Sockets,
+    user: UserId,
     id: String,
     socket_count: u64,
+    /// Where the user was online on other servers when it was sent.
+    seen: Option<Seen>,
     confirmed: oneshot::Receiver<String>,
 }
 
@@ -76,7 +96,19 @@ impl Sending {
     pub(crate) async fn confirmed(mut self) -> Result<String, DeliveryFault> {
         match tokio::time::timeout(CONFIRM_TIMEOUT, &mut self.confirmed).await {
             Ok(Ok(socket_id)) => Ok(socket_id),
-            Ok(Err(_)) | Err(_) => Err(DeliveryFault::Unconfirmed),
+            Ok(Err(_)) | Err(_) => Err(self.fault_of_silence().await),
+        }
+    }
+
+    /// A user whose sockets are other ones by now never got it: a killed server took them along.
+    async fn fault_of_silence(&self) -> DeliveryFault {
+        let (Some(before), Some(presence)) = (&self.seen, &self.sockets.inner.presence) else {
+            return DeliveryFault::Unconfirmed;
+        };
+        match presence.seen(self.user).await {
+            Ok(now) if now == *before => DeliveryFault::Unconfirmed,
+            Ok(_other) => DeliveryFault::Offline,
+            Err(_unreachable) => DeliveryFault::Unconfirmed,
         }
     }
 }
@@ -88,12 +120,53 @@ impl Drop for Sending {
 }
 
 impl Sockets {
+    pub(crate) fn new(bus: Bus) -> Self {
+        let presence = Presence::over(&bus, random_hex::<8>());
+        Self {
+            inner: Arc::new(Inner {
+                users: Mutex::default(),
+                unconfirmed: Mutex::default(),
+                open_count: AtomicU64::new(0),
+                bus,
+                presence,
+                rooms: OnceLock::new(),
+                saying: tokio::sync::Mutex::default(),
+                is_behind: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    pub(super) fn bus(&self) -> &Bus {
+        &self.inner.bus
+    }
+
+    pub(super) fn presence(&self) -> Option<&Presence> {
+        self.inner.presence.as_ref()
+    }
+
+    /// From now on rooms are reached through this server's Socket.IO; the first one stays.
+    pub(super) fn reach_rooms_by(&self, io: SocketIo) {
+        self.inner.rooms.get_or_init(|| io);
+    }
+
+    /// The rooms of all servers.
+    pub(super) fn rooms(&self) -> Option<BroadcastOperators<Adapter>> {
+        self.inner.rooms.get()?.of("/")
+    }
+
     /// Writes to every socket of the user, on whichever server.
-    pub(crate) fn send(
+    pub(crate) async fn send(
         &self,
         user: UserId,
         message: &InAppMessage,
     ) -> Result<Sending, DeliveryFault> {
+        match &self.inner.presence {
+            None => self.send_here(user, message),
+            Some(presence) => self.send_everywhere(presence, user, message).await,
+        }
+    }
+
+    fn send_here(&self, user: UserId, message: &InAppMessage) -> Result<Sending, DeliveryFault> {
         let sockets: Vec<SocketRef> = self
             .users()
             .get(&user)
@@ -102,19 +175,11 @@ impl Sockets {
         if sockets.is_empty() {
             return Err(DeliveryFault::Offline);
         }
-        let (confirm, confirmed) = oneshot::channel();
-        // Known before it is written: a fast client confirms at once.
-        self.unconfirmed()
-            .insert(message.id.clone(), Unconfirmed { user, confirm });
+        let mut sending = self.sending(user, message, None);
         let written = sockets
             .iter()
             .filter(|socket| socket.emit("notification:new", message).is_ok());
-        let sending = Sending {
-            sockets: self.clone(),
-            id: message.id.clone(),
-            socket_count: written.count() as u64,
-            confirmed,
-        };
+        sending.socket_count = written.count() as u64;
         if sending.socket_count == 0 {
             Err(DeliveryFault::Unwritable)
         } else {
@@ -122,13 +187,81 @@ impl Sockets {
         }
     }
 
-    /// Whether the user has a socket.
-    pub(crate) fn has_user(&self, user: UserId) -> bool {
-        self.users().contains_key(&user)
+    async fn send_everywhere(
+        &self,
+        presence: &Presence,
+        user: UserId,
+        message: &InAppMessage,
+    ) -> Result<Sending, DeliveryFault> {
+        let unreachable = |error: &dyn std::fmt::Display| {
+            tracing::warn!(%error, "a notification cannot be sent to the servers: {error}");
+            DeliveryFault::Unwritable
+        };
+        let seen = presence.expect(user, &message.id).await;
+        let seen = seen.map_err(|error| unreachable(&error))?;
+        if seen.is_empty() {
+            return Err(DeliveryFault::Offline);
+        }
+        let rooms = self.rooms().ok_or(DeliveryFault::Unwritable)?;
+        let mut sending = self.sending(user, message, Some(seen.clone()));
+        let sent = rooms
+            .to(room_of(user))
+            .emit("notification:new", message)
+            .await;
+        sent.map_err(|error| unreachable(&error))?;
+        sending.socket_count = seen.iter().map(|(_, online)| online.sockets).sum();
+        Ok(sending)
     }
 
-    /// The user's client has it; false where nothing waits for that confirmation.
-    pub(super) fn confirm(&self, user: UserId, notification: &str, socket_id: String) -> bool {
+    /// Known before it is written: a fast client confirms at once.
+    fn sending(&self, user: UserId, message: &InAppMessage, seen: Option<Seen>) -> Sending {
+        let (confirm, confirmed) = oneshot::channel();
+        self.unconfirmed()
+            .insert(message.id.clone(), Unconfirmed { user, confirm });
+        Sending {
+            sockets: self.clone(),
+            user,
+            id: message.id.clone(),
+            socket_count: 0,
+            seen,
+            confirmed,
+        }
+    }
+
+    /// Whether the user has a socket, on whichever server.
+    pub(crate) async fn has_user(&self, user: UserId) -> bool {
+        match &self.inner.presence {
+            None => self.users().contains_key(&user),
+            Some(presence) => presence.seen(user).await.is_ok_and(|seen| !seen.is_empty()),
+        }
+    }
+
+    /// The user's client has it; false where no worker waits for that confirmation.
+    pub(super) async fn confirm(
+        &self,
+        user: UserId,
+        notification: &str,
+        socket_id: String,
+    ) -> bool {
+        if self.confirm_here(user, notification, socket_id.clone()) {
+            return true;
+        }
+        let Some(presence) = &self.inner.presence else {
+            return false;
+        };
+        let confirmation = Confirmation {
+            user: user.0,
+            notification: notification.to_owned(),
+            socket_id,
+        };
+        presence.pass(&confirmation).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a confirmation does not reach its worker: {error}");
+            false
+        })
+    }
+
+    /// As [`Self::confirm`], for workers of this process.
+    pub(super) fn confirm_here(&self, user: UserId, notification: &str, socket_id: String) -> bool {
         let mut unconfirmed = self.unconfirmed();
         if unconfirmed
             .get(notification)
@@ -142,11 +275,21 @@ impl Sockets {
     }
 
     /// Binds a socket to its user; the answer is how many sockets that user has now.
-    pub(super) fn bind(&self, user: UserId, server: Place, socket: SocketRef) -> u64 {
+    pub(super) fn bind(
+        &self,
+        user: UserId,
+        server: Place,
+        socket: SocketRef,
+        since: WallMs,
+    ) -> u64 {
         let mut users = self.users();
         let entries = users.entry(user).or_default();
         entries.retain(|entry| entry.socket.id != socket.id);
-        entries.push(Entry { server, socket });
+        entries.push(Entry {
+            server,
+            socket,
+            since,
+        });
         entries.len() as u64
     }
 
@@ -162,6 +305,58 @@ impl Sockets {
             users.remove(&user);
         }
         left
+    }
+
+    /// Tells the other processes how the user is online at this server now.
+    pub(super) async fn say(&self, user: UserId, server: Place) {
+        let Some(presence) = &self.inner.presence else {
+            return;
+        };
+        let _in_order = self.inner.saying.lock().await;
+        if self.inner.is_behind.load(Ordering::Relaxed) {
+            // The next renewal says everything.
+            return;
+        }
+        let online = self
+            .users()
+            .get(&user)
+            .and_then(|entries| online(entries, server, presence.instance()));
+        if let Err(error) = presence.note(server, user, online.as_ref()).await {
+            tracing::warn!(%error, "other processes do not learn who is online: {error}");
+            self.inner.is_behind.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells them that this server lives on, and everything where they have lost it.
+    pub(super) async fn renew(&self, server: Place) {
+        let Some(presence) = &self.inner.presence else {
+            return;
+        };
+        let _in_order = self.inner.saying.lock().await;
+        let is_behind = self.inner.is_behind.load(Ordering::Relaxed);
+        let is_known = !is_behind && matches!(presence.renew(server).await, Ok(true));
+        if is_known {
+            return;
+        }
+        let all: Vec<(UserId, Online)> = {
+            let users = self.users();
+            let here = users.iter().filter_map(|(&user, entries)| {
+                Some((user, online(entries, server, presence.instance())?))
+            });
+            here.collect()
+        };
+        let said = presence.replace(server, &all).await;
+        self.inner.is_behind.store(said.is_err(), Ordering::Relaxed);
+    }
+
+    /// Nobody is online at this server any more.
+    pub(super) async fn leave(&self, server: Place) {
+        if let Some(presence) = &self.inner.presence {
+            let _in_order = self.inner.saying.lock().await;
+            if let Err(error) = presence.replace(server, &[]).await {
+                tracing::debug!(%error, "a server's users count as online a little longer: {error}");
+            }
+        }
     }
 
     pub(super) fn opened(&self) -> u64 {
@@ -203,4 +398,14 @@ impl Sockets {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What one server says about a user with these sockets.
+fn online(entries: &[Entry], server: Place, instance: &str) -> Option<Online> {
+    let here = || entries.iter().filter(|entry| entry.server == server);
+    Some(Online {
+        instance: instance.to_owned(),
+        sockets: here().count() as u64,
+        since_ms: here().map(|entry| entry.since.0).min()?,
+    })
 }

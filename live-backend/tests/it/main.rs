@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod bad_input;
+mod broadcast;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]

@@ -69,7 +69,7 @@ async fn deliver(
         return Err(DeliveryFault::Injected);
     }
     let message = InAppMessage::from(notification);
-    match worker.sockets.send(job.user, &message) {
+    match worker.sockets.send(job.user, &message).await {
         Ok(sending) => {
             call.in_app_delivered(sending.socket_count());
             let written_at = worker.telemetry.now();
