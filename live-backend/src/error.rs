@@ -16,7 +16,9 @@ pub(crate) struct AppError {
     status: StatusCode,
     code: &'static str,
     message: Cow<'static, str>,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
+    /// For refusals that end by themselves.
+    retry_after_s: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -29,7 +31,7 @@ struct Inner<'a> {
     code: &'static str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    field: Option<&'a str>,
 }
 
 impl AppError {
@@ -43,6 +45,7 @@ impl AppError {
             code,
             message: message.into(),
             field: None,
+            retry_after_s: None,
         }
     }
 
@@ -52,11 +55,50 @@ impl AppError {
     }
 
     /// 400 naming the field that is missing or wrong.
-    pub(crate) fn field(field: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn field(
+        field: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
-            field: Some(field),
+            field: Some(field.into()),
             ..Self::bad_request("invalid_field", message)
         }
+    }
+
+    /// 400 naming a field that the route does not know.
+    pub(crate) fn unknown_field(
+        field: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            field: Some(field.into()),
+            ..Self::bad_request("unknown_field", message)
+        }
+    }
+
+    /// 429: too many tries; the next one is welcome after so many seconds.
+    pub(crate) fn too_many(retry_after_s: u64, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message)
+        }
+    }
+
+    /// An answer that a library made, in our form.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        let message = match status {
+            StatusCode::BAD_REQUEST => "a part of the address or the query cannot be read",
+            StatusCode::NOT_FOUND => "there is nothing at this address",
+            StatusCode::METHOD_NOT_ALLOWED => "this address does not take this method",
+            _ => "this request cannot be served",
+        };
+        let code = match status {
+            StatusCode::BAD_REQUEST => "bad_request",
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+            _ => "refused",
+        };
+        Self::new(status, code, message)
     }
 
     /// 401: no token, or one that is wrong, expired or ended.
@@ -77,7 +119,7 @@ impl AppError {
     /// 409 naming the field whose value is taken.
     pub(crate) fn conflict(field: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            field: Some(field),
+            field: Some(field.into()),
             ..Self::new(StatusCode::CONFLICT, "conflict", message)
         }
     }
@@ -102,7 +144,7 @@ impl AppError {
             error: Inner {
                 code: self.code,
                 message: &self.message,
-                field: self.field,
+                field: self.field.as_deref(),
             },
         };
         serde_json::to_string(&body).expect("texts always serialize")
@@ -151,9 +193,11 @@ impl IntoResponse for AppError {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, scheme);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            let seconds = HeaderValue::from_static("1");
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        let is_unavailable = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(seconds) = self.retry_after_s.or(is_unavailable.then_some(1)) {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         let may_be_unread = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT];
         if may_be_unread.contains(&self.status) {

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: choice, stickiness, health, forwarding. Does not belong here: notifications.
 
+mod check;
 mod forward;
 mod health;
 mod line;
@@ -13,7 +14,7 @@ pub(crate) use upstream::{Upstream, Upstreams};
 
 use crate::app::Readiness;
 use crate::error::AppError;
-use crate::middleware::record::{HOP_HEADER, ID_HEADER};
+use crate::middleware::record::{HOP_HEADER, ID_HEADER, SERVER_HEADER};
 use crate::router::class_of;
 use crate::security::random_hex;
 use crate::server::Answer;
@@ -22,26 +23,18 @@ use crate::telemetry::{Class, Part, Place, Telemetry, Visit};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use check::Bodies;
 use flowreel_engine::model::event::Outcome;
 use forward::{Forwarder, Passing, UpstreamFault};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use sticky::Sticky;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Largest body that is passed on, in bytes; servers have smaller limits of their own.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Most of a body that is read to answer 413 before the connection closes.
-const DISCARD_BYTES_MAX: usize = 8 * BODY_BYTES_MAX;
 /// Answered here while the balancer stops, by a server else.
 const HEALTH_PATHS: [&str; 2] = ["/api/health", "/health"];
-/// Longest time for a request's body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The balancer; cheap to copy.
 #[derive(Clone)]
@@ -56,6 +49,7 @@ struct Inner {
     telemetry: Telemetry,
     hop_secret: HeaderValue,
     readiness: Readiness,
+    bodies: Bodies,
     /// Requests whose answer has not begun; waited for when stopping.
     answering: TaskTracker,
 }
@@ -78,6 +72,7 @@ impl LoadBalancer {
                 telemetry,
                 hop_secret,
                 readiness,
+                bodies: Bodies::default(),
                 answering,
             }),
         }
@@ -111,7 +106,8 @@ impl Inner {
         if !self.readiness.is_ready() && HEALTH_PATHS.contains(&request.uri().path()) {
             return AppError::unavailable("draining", "the balancer is stopping").into_response();
         }
-        let class = class_of(request.method(), request.uri().path());
+        let checked = check::head(&request);
+        let class = class_of(request.method(), request.uri().path()).filter(|_| checked.is_ok());
         let visit = class.map(|class| {
             let part = self.begin(&request, class);
             self.telemetry.enter(part, Place::Clients, Place::Balancer)
@@ -119,10 +115,16 @@ impl Inner {
         let id = visit
             .as_ref()
             .map_or_else(random_hex::<8>, |visit| visit.part().request.0.to_string());
-        let mut response = match self.pass(request, peer, visit, &id).await {
-            Ok(response) => response,
-            Err(error) => error.into_response(),
+        let passed = match checked {
+            Ok(()) => self.pass(request, peer, visit, &id).await,
+            Err(error) => Err(error),
         };
+        let mut response = passed.unwrap_or_else(|error| {
+            let mut response = error.into_response();
+            let name = HeaderValue::from_static(Place::Balancer.name());
+            response.headers_mut().insert(SERVER_HEADER, name);
+            response
+        });
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(ID_HEADER, id);
         }
@@ -153,8 +155,8 @@ impl Inner {
     ) -> Result<Response<Body>, AppError> {
         let upgrade = forward::take_upgrade(&mut request);
         let (mut head, body) = request.into_parts();
-        let body = match read_body(body).await {
-            Ok(body) => body,
+        let (body, _room) = match self.bodies.read(body).await {
+            Ok(read) => read,
             Err(error) => {
                 end(visit);
                 return Err(error);
@@ -255,53 +257,6 @@ fn no_server(has_tried: bool) -> AppError {
     AppError::unavailable("no_server", "no server is healthy now, try again")
 }
 
-async fn read_body(mut body: Incoming) -> Result<Bytes, AppError> {
-    match tokio::time::timeout(BODY_TIMEOUT, collect(&mut body)).await {
-        Ok(read) => read,
-        Err(_late) => Err(AppError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "request_timeout",
-            "the body took too long",
-        )),
-    }
-}
-
-/// Reads past the limit without keeping it: a client that is still sending would miss the answer. A body
-/// in one piece, as nearly all are, is not copied.
-async fn collect(body: &mut Incoming) -> Result<Bytes, AppError> {
-    let (mut first, mut more) = (Bytes::new(), BytesMut::new());
-    let mut read_bytes = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|_broken| AppError::bad_request("incomplete_body", "the body ended early"))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        read_bytes += data.len();
-        if first.is_empty() {
-            first = data;
-        } else if read_bytes <= BODY_BYTES_MAX {
-            more.extend_from_slice(&data);
-        } else if read_bytes > DISCARD_BYTES_MAX {
-            break;
-        }
-    }
-    if read_bytes > BODY_BYTES_MAX {
-        return Err(AppError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "payload_too_large",
-            format!("the body is longer than {BODY_BYTES_MAX} bytes"),
-        ));
-    }
-    if more.is_empty() {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(read_bytes);
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&more);
-    Ok(whole.freeze())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +265,7 @@ mod tests {
     use crate::telemetry::{Clock, Recorder, RecordingSettings};
     use axum::Router;
     use axum::routing::any;
+    use http_body_util::BodyExt;
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
 

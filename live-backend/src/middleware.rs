@@ -4,5 +4,7 @@
 
 pub(crate) mod body;
 pub(crate) mod caller;
+pub(crate) mod headers;
+mod json;
 pub(crate) mod origin;
 pub(crate) mod record;

@@ -1,20 +1,23 @@
-//! The routes of one server: this table is the whole interface.
+//! The routes of one server, made from one table, and the layers around them.
 //!
-//! Belongs here: paths, and the layers around them. Does not belong here: what a route does.
+//! Belongs here: putting table and layers together. Does not belong here: what a route does, the table.
+
+pub(crate) mod access;
+mod openapi;
+pub(crate) mod route;
+pub(crate) mod schema;
+mod table;
 
 use crate::app::App;
-use crate::controllers::{
-    broadcasts, friend_requests, health, live_view, logins, metrics, notifications, purchases,
-    reset_passwords, sessions, signups,
-};
 use crate::error::AppError;
+use crate::middleware::body::AllowedFields;
 use crate::middleware::{origin, record};
 use crate::telemetry::{Class, Place};
 use crate::websocket::ServerSockets;
+use access::Guard;
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// What a controller is given: the whole program, and which server serves.
@@ -45,41 +48,20 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
         app: Arc::clone(app),
         place,
     };
-    Router::new()
-        .route(
-            "/api/signups",
-            post(signups::create).get(signups::lists::list),
-        )
-        .route("/api/signups/statistics", get(signups::lists::statistics))
-        .route(
-            "/api/signups/welcome-emails/failed",
-            get(signups::lists::welcome_emails_failed),
-        )
-        .route("/api/signups/verify/{token}", post(signups::lists::verify))
-        .route(
-            "/api/signups/{user_id}/welcome-email-status",
-            get(signups::lists::welcome_email_status),
-        )
-        .route("/api/logins", post(logins::create).get(logins::lists::list))
-        .route(
-            "/api/logins/alert-emails/failed",
-            get(logins::lists::alert_emails_failed),
-        )
-        .route("/api/session", post(sessions::create))
-        .route(
-            "/api/session/{user_id}",
-            get(sessions::show).merge(delete(sessions::end)),
-        )
-        .route("/api/reset-password", post(reset_passwords::create))
-        .route("/api/reset-passwords", post(reset_passwords::create))
-        .route("/api/purchases", post(purchases::create))
-        .route("/api/friend-requests", post(friend_requests::create))
-        .route("/api/notifications/broadcast", post(broadcasts::create))
-        .route("/api/notifications/{user_id}", get(notifications::list))
-        .route("/api/health", get(health::show))
-        .route("/health", get(health::show))
-        .route("/metrics", get(metrics::show))
-        .merge(live_view::routes())
+    let mut router = Router::new();
+    for route in table::all() {
+        let guard = Guard {
+            server: state.clone(),
+            path: route.path,
+            access: route.access,
+            fields: AllowedFields(route.body),
+        };
+        let handler = route
+            .handler
+            .layer(from_fn_with_state(guard, access::guard));
+        router = router.route(route.path, handler);
+    }
+    router
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), record::record))

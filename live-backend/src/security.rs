@@ -3,6 +3,7 @@
 //! Belongs here: hashing, signing, random bytes. Does not belong here: who may do what (middleware).
 
 pub(crate) mod passwords;
+pub(crate) mod throttle;
 pub(crate) mod tokens;
 
 use sha2::{Digest, Sha256};

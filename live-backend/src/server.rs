@@ -2,15 +2,22 @@
 //!
 //! Belongs here: sockets and connections. Does not belong here: routes, balancing.
 
+mod newcomers;
+
+use crate::error::AppError;
+use crate::middleware::headers;
 use axum::body::Body;
 use axum::http::Request;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use newcomers::{Newcomer, Newcomers};
 use std::borrow::Borrow;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +30,8 @@ const CONNECTIONS_MAX: usize = 20_000;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Pause where the system gives no connections, for instance because all file handles are in use.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Requests in progress may take that long after a stop.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -69,6 +78,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let newcomers = Newcomers::default();
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -82,7 +92,8 @@ pub(crate) async fn serve(
         };
         match accepted {
             (Ok((stream, peer)), Ok(slot)) => {
-                let connection = connection(stream, peer, service.clone(), stop.clone());
+                let newcomer = newcomers.arrive();
+                let connection = connection(stream, peer, service.clone(), newcomer, stop.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(slot);
@@ -90,6 +101,10 @@ pub(crate) async fn serve(
             }
             (Err(error), _) => {
                 tracing::warn!(%error, "a connection was lost before it began: {error}");
+                if error.kind() != std::io::ErrorKind::ConnectionAborted {
+                    // Nothing announces that the system has handles again.
+                    tokio::time::sleep_until(tokio::time::Instant::now() + ACCEPT_PAUSE).await;
+                }
             }
             (Ok(_), Err(_closed)) => break,
         }
@@ -108,14 +123,17 @@ fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     service: impl Answer,
+    newcomer: Newcomer,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps Nagle's delay: {error}");
     }
+    let driven_out = newcomer.driven_out.clone();
     let service = hyper::service::service_fn(move |request| {
+        newcomer.has_spoken();
         let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
+        async move { Ok::<_, Infallible>(answer(&service, request, peer).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -127,6 +145,7 @@ fn connection(
         let mut serving = std::pin::pin!(serving);
         let ended = tokio::select! {
             ended = serving.as_mut() => ended,
+            () = driven_out.cancelled() => Ok(()),
             () = stop.cancelled() => {
                 serving.as_mut().graceful_shutdown();
                 serving.await
@@ -138,12 +157,75 @@ fn connection(
     }
 }
 
+/// The service's answer in its armour; a panic is answered too, and the connection goes on.
+async fn answer(
+    service: &impl Answer,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Response<Body> {
+    let answering = AssertUnwindSafe(service.answer(request, peer)).catch_unwind();
+    let mut response = answering.await.unwrap_or_else(|_panic| {
+        tracing::error!("a request panicked; its answer is 500");
+        AppError::internal().into_response()
+    });
+    headers::protect(&mut response);
+    response
+}
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 impl Answer for axum::Router {
-    async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Response<Body> {
+    async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         use tower::ServiceExt;
+        request.extensions_mut().insert(Peer(peer.ip()));
         match self.clone().oneshot(request.map(Body::new)).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn broken() -> &'static str {
+        panic!("secret cause")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_with_500_and_the_connection_goes_on() {
+        let listener = bind("test", 0).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let routes = Router::new()
+            .route("/broken", get(broken))
+            .route("/well", get(async || "well"));
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(serve(listener, routes, stop.clone()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let ask = "GET /broken HTTP/1.1\r\nhost: a\r\n\r\nGET /well HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 500 "), "{text}");
+        assert!(text.contains(r#"{"error":{"code":"internal""#), "{text}");
+        assert!(!text.contains("secret cause"), "{text}");
+        assert!(
+            text.contains("HTTP/1.1 200 OK") && text.ends_with("well"),
+            "{text}"
+        );
+        assert_eq!(
+            text.matches("x-content-type-options: nosniff").count(),
+            2,
+            "{text}"
+        );
+        stop.cancel();
+        tasks.join_all().await;
     }
 }

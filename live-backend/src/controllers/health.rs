@@ -2,6 +2,7 @@
 //!
 //! Belongs here: its checks. Does not belong here: what the balancer makes of the answer.
 
+use crate::app::App;
 use crate::middleware::record;
 use crate::router::ServerState;
 use axum::Json;
@@ -32,12 +33,20 @@ pub(crate) async fn show(
     State(server): State<ServerState>,
     headers: HeaderMap,
 ) -> (StatusCode, HeaderMap, Json<Health>) {
-    let app = &server.app;
+    report(&server.app, server.place.name(), &headers).await
+}
+
+/// The same on every listener, under the listener's name.
+pub(crate) async fn report(
+    app: &App,
+    name: &'static str,
+    headers: &HeaderMap,
+) -> (StatusCode, HeaderMap, Json<Health>) {
     let (is_ready, has_store) = (app.is_ready(), app.store.is_well().await);
     let has_room = app.service.check_room().is_ok();
     let up = |is_up: bool| if is_up { "up" } else { "down" };
     let is_healthy = is_ready && has_store && has_room;
-    if !is_ready && record::is_from_balancer(&headers, &app.hop_secret) {
+    if !is_ready && record::is_from_balancer(headers, &app.hop_secret) {
         app.told_balancer();
     }
     let status = if !is_ready {
@@ -55,7 +64,7 @@ pub(crate) async fn show(
     };
     let body = Health {
         status,
-        server: server.place.name(),
+        server: name,
         uptime_s: app.telemetry.now().as_s(),
         checks,
     };

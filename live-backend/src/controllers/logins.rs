@@ -10,9 +10,11 @@ use super::sessions::open_session;
 use super::signups::PASSWORD_BYTES_MAX;
 use crate::error::AppError;
 use crate::middleware::body::Fields;
+use crate::middleware::record::ClientAddress;
 use crate::models::UserId;
 use crate::request::RequestContext;
 use crate::router::ServerState;
+use crate::security::passwords::Guess;
 use crate::store::users::User;
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -30,10 +32,11 @@ pub(crate) struct LoggedIn {
 pub(crate) async fn create(
     State(server): State<ServerState>,
     Extension(context): Extension<RequestContext>,
+    Extension(address): Extension<ClientAddress>,
     fields: Fields,
 ) -> Result<Json<LoggedIn>, AppError> {
     server.app.service.check_room()?;
-    let user = prove(&server, &context, &fields).await?;
+    let user = prove(&server, &context, address, &fields).await?;
     let opened = open_session(&server, user.id);
     server
         .app
@@ -52,15 +55,27 @@ pub(crate) async fn create(
 pub(super) async fn prove(
     server: &ServerState,
     context: &RequestContext,
+    ClientAddress(address): ClientAddress,
     fields: &Fields,
 ) -> Result<User, AppError> {
     let email = fields.address("email")?;
     let password = fields.secret("password", 1, PASSWORD_BYTES_MAX)?;
+    let passwords = &server.app.passwords;
+    let (tryer, now_ms) = (
+        passwords.throttle().tryer(&email, address),
+        server.app.now().0,
+    );
+    passwords.must_have_try(tryer, now_ms)?;
     let found = context
         .in_database(server.app.store.user_by_email(email))
         .await?;
-    let stored = found.as_ref().map(|user| user.password_hash.clone());
-    let is_right = server.app.passwords.is_right(password, stored).await?;
+    let guess = Guess {
+        password,
+        stored: found.as_ref().map(|user| user.password_hash.clone()),
+        tryer,
+        now_ms,
+    };
+    let is_right = passwords.is_right(guess).await?;
     match found {
         Some(user) if is_right => Ok(user),
         other => {

@@ -63,6 +63,14 @@ fn text(app: &App, queue_counts: &[NamedCounts]) -> String {
     balancer(&mut page, app);
     sockets(&mut page, app, &status);
     recording(&mut page, &status);
+    page.family(
+        "flowreel_password_hashes",
+        "counter",
+        "",
+        "Password hashes made and checked.",
+    );
+    let hashes = app.passwords.run_count();
+    page.line("flowreel_password_hashes_total", &[], hashes);
     page.end()
 }
 

@@ -7,10 +7,11 @@ use super::{Made, created};
 use crate::error::AppError;
 use crate::middleware::body::Fields;
 use crate::middleware::caller::Caller;
+use crate::middleware::record::ClientAddress;
 use crate::models::{UserId, WallMs};
 use crate::request::RequestContext;
 use crate::router::ServerState;
-use crate::security::tokens::ACCESS_TOKEN_S;
+use crate::security::tokens::{ACCESS_TOKEN_S, TOKEN_BYTES_MAX};
 use crate::security::{hash_hex, random_hex};
 use crate::store::sessions::NewSession;
 use axum::Json;
@@ -28,14 +29,16 @@ pub(super) struct Opened {
 }
 
 pub(super) fn open_session(server: &ServerState, user: UserId) -> Opened {
-    let (id, refresh_token, now) = (random_hex::<16>(), random_hex::<32>(), server.app.now());
+    let (id, now) = (random_hex::<16>(), server.app.now());
+    let expires_at = WallMs(now.0.saturating_add(SESSION_LIFE_MS));
+    let refresh_token = server.app.tokens.sign_refresh(user, &id, expires_at);
     Opened {
         session_token: server.app.tokens.sign_user(user, &id, now),
         session: NewSession {
             id,
             user,
             refresh_hash: hash_hex(&refresh_token),
-            expires_at: WallMs(now.0.saturating_add(SESSION_LIFE_MS)),
+            expires_at,
         },
         refresh_token,
     }
@@ -55,28 +58,15 @@ pub(crate) struct Renewed {
 pub(crate) async fn create(
     State(server): State<ServerState>,
     Extension(context): Extension<RequestContext>,
+    Extension(address): Extension<ClientAddress>,
     fields: Fields,
 ) -> Made<Renewed> {
-    let now = server.app.now();
     if fields.get("refreshToken").is_some() {
-        let (old, new) = (fields.secret("refreshToken", 1, 256)?, random_hex::<32>());
-        let rotated = server
-            .app
-            .store
-            .rotate_refresh(hash_hex(&old), hash_hex(&new), now)
-            .await?;
-        let (user_id, session) = rotated.ok_or_else(|| {
-            AppError::unauthorized("this refresh token is unknown, used or too old; log in again")
-        })?;
-        return Ok(created(Renewed {
-            user_id,
-            session_token: server.app.tokens.sign_user(user_id, &session, now),
-            refresh_token: new,
-            expires_in_s: ACCESS_TOKEN_S,
-        }));
+        let token = fields.secret("refreshToken", 1, TOKEN_BYTES_MAX)?;
+        return renew(&server, &token).await.map(created);
     }
-    let user = prove(&server, &context, &fields).await?;
-    let opened = open_session(&server, user.id);
+    let user = prove(&server, &context, address, &fields).await?;
+    let (opened, now) = (open_session(&server, user.id), server.app.now());
     server.app.store.open_session(opened.session, now).await?;
     Ok(created(Renewed {
         user_id: user.id,
@@ -84,6 +74,36 @@ pub(crate) async fn create(
         refresh_token: opened.refresh_token,
         expires_in_s: ACCESS_TOKEN_S,
     }))
+}
+
+/// A refresh token is good once. One that comes a second time was stolen from one of two, and nobody can
+/// tell from which, so its session ends for both.
+async fn renew(server: &ServerState, token: &str) -> Result<Renewed, AppError> {
+    let (app, now) = (&server.app, server.app.now());
+    let refused =
+        || AppError::unauthorized("this refresh token is unknown, used or too old; log in again");
+    let (owner, session) = app.tokens.check_refresh(token).ok_or_else(refused)?;
+    let next = app.tokens.sign_refresh(
+        owner,
+        &session,
+        WallMs(now.0.saturating_add(SESSION_LIFE_MS)),
+    );
+    let rotated = app
+        .store
+        .rotate_refresh(hash_hex(token), hash_hex(&next), now)
+        .await?;
+    let Some((user_id, session)) = rotated else {
+        if app.store.end_session(session, now).await? {
+            tracing::warn!(user.id = %owner, "a used refresh token of user {owner} came again; its session ended");
+        }
+        return Err(refused());
+    };
+    Ok(Renewed {
+        user_id,
+        session_token: app.tokens.sign_user(user_id, &session, now),
+        refresh_token: next,
+        expires_in_s: ACCESS_TOKEN_S,
+    })
 }
 
 #[derive(Serialize)]

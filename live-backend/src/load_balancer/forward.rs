@@ -5,6 +5,7 @@
 use super::line::{AnswerBody, AskFault, Line, Outgoing};
 use super::tunnel::{self, End};
 use super::upstream::Upstream;
+use crate::telemetry::journey::PART_HEADER;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
@@ -35,6 +36,17 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
+];
+
+/// Headers by which a client would speak for a balancer, or name another origin of its request.
+const BALANCERS_ONLY: [HeaderName; 7] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static(PART_HEADER),
+    HeaderName::from_static("x-server"),
 ];
 
 /// A client that wants another protocol.
@@ -231,6 +243,9 @@ pub(super) fn clean_request_headers(headers: &mut HeaderMap, peer: SocketAddr) {
     headers.remove(header::UPGRADE);
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::EXPECT);
+    for name in BALANCERS_ONLY {
+        headers.remove(name);
+    }
     if let Ok(address) = HeaderValue::from_str(&peer.ip().to_string()) {
         headers.insert("x-forwarded-for", address);
     }
@@ -267,6 +282,9 @@ mod tests {
             ("x-secret", "1"),
             ("transfer-encoding", "chunked"),
             ("x-forwarded-for", "9.9.9.9"),
+            ("x-real-ip", "9.9.9.9"),
+            ("forwarded", "for=9.9.9.9"),
+            (PART_HEADER, "1"),
             ("accept", "*/*"),
         ] {
             headers.insert(

@@ -4,16 +4,26 @@
 //! Does not belong here: what a route does with them.
 
 use crate::error::AppError;
+use crate::router::schema::Field;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// Largest JSON body, in bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Longest time for a body that comes here without the balancer.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest part of a field's name that is repeated in an answer, in characters.
+const NAME_CHARS_MAX: usize = 64;
 
-/// The fields of a JSON object; fields that nobody asks for are ignored.
+/// The fields a route's body may have, as its entry in the table says.
+#[derive(Clone, Copy)]
+pub(crate) struct AllowedFields(pub(crate) Option<&'static [Field]>);
+
+/// The fields of a JSON object.
 pub(crate) struct Fields {
     map: Map<String, Value>,
 }
@@ -29,13 +39,25 @@ impl<S: Sync> FromRequest<S> for Fields {
                 "send a JSON object with Content-Type: application/json",
             ));
         }
-        Self::parse(&read(request).await?)
+        let allowed = request.extensions().get::<AllowedFields>().copied();
+        let fields = Self::parse(&read(request).await?)?;
+        if let Some(AllowedFields(Some(allowed))) = allowed {
+            fields.must_be_among(allowed)?;
+        }
+        Ok(fields)
     }
 }
 
 async fn read(request: Request) -> Result<Bytes, AppError> {
     let limited = Limited::new(request.into_body(), BODY_BYTES_MAX);
-    match limited.collect().await {
+    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, limited.collect()).await else {
+        return Err(AppError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the body took too long",
+        ));
+    };
+    match read {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(AppError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -60,7 +82,7 @@ fn is_json(request: &Request) -> bool {
 
 impl Fields {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, AppError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        let value = super::json::parse(bytes).map_err(|error| {
             AppError::bad_request("invalid_json", format!("the body is not JSON: {error}"))
         })?;
         match value {
@@ -70,6 +92,21 @@ impl Fields {
                 "the body is not a JSON object",
             )),
         }
+    }
+
+    /// Refuses a body with a field that nobody would read: the client means something that is not done.
+    fn must_be_among(&self, allowed: &[Field]) -> Result<(), AppError> {
+        let unknown = |name: &&String| !allowed.iter().any(|field| field.name == name.as_str());
+        let Some(name) = self.map.keys().find(unknown) else {
+            return Ok(());
+        };
+        let name: String = name.chars().take(NAME_CHARS_MAX).collect();
+        let known: Vec<&str> = allowed.iter().map(|field| field.name).collect();
+        let message = format!(
+            "there is no field `{name}` here; known are {}",
+            known.join(", ")
+        );
+        Err(AppError::unknown_field(name, message))
     }
 
     /// The value, or `None` where it is absent or null.
@@ -168,6 +205,19 @@ mod tests {
             assert!(error.to_json().contains("\"invalid_json\""), "{text}");
         }
         assert!(Fields::parse(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn fields_that_nobody_reads_are_named() {
+        use crate::router::schema::{Schema, always};
+        let allowed = [always("a", Schema::Flag), always("b", Schema::Flag)];
+        assert!(fields(r#"{"a":1}"#).must_be_among(&allowed).is_ok());
+        let error = fields(r#"{"a":1,"isAdmin":true}"#)
+            .must_be_among(&allowed)
+            .unwrap_err();
+        let json = error.to_json();
+        assert!(json.contains(r#""field":"isAdmin""#), "{json}");
+        assert!(json.contains(r#""code":"unknown_field""#), "{json}");
     }
 
     #[test]

@@ -74,6 +74,13 @@ impl Store {
         }
     }
 
+    /// Ends one session; the answer is whether it was open.
+    pub(crate) async fn end_session(&self, id: String, now: WallMs) -> Result<bool, StoreError> {
+        match self {
+            Self::Embedded(store) => store.end_session(id, now).await,
+        }
+    }
+
     /// Whether the session is open now.
     pub(crate) async fn is_session_open(
         &self,

@@ -3,12 +3,16 @@
 //! Belongs here: one file per topic. Does not belong here: rules of single files (unit tests).
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod bad_input;
 mod broadcast;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod first_flow;
+#[cfg(test)]
+mod foul_play;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
@@ -24,10 +28,14 @@ mod metrics;
 #[cfg(test)]
 mod npm;
 #[cfg(test)]
+mod raw;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod services;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod stock_client;

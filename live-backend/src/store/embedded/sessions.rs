@@ -89,6 +89,18 @@ impl Embedded {
         .await
     }
 
+    pub(crate) async fn end_session(&self, id: String, now: WallMs) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let ended = connection
+                .prepare_cached(
+                    "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL",
+                )?
+                .execute(params![id, now.to_stored()])?;
+            Ok(ended > 0)
+        })
+        .await
+    }
+
     pub(crate) async fn is_session_open(
         &self,
         id: String,

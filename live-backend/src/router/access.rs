@@ -1,0 +1,91 @@
+//! Who may call a route: checked before anything of the route runs.
+//!
+//! Belongs here: the kinds of access and their check. Does not belong here: tokens (security), which
+//! route has which (table).
+
+use super::ServerState;
+use crate::error::AppError;
+use crate::middleware::body::AllowedFields;
+use crate::middleware::caller::Caller;
+use crate::security::tokens::Permission;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody, without a token.
+    Anyone,
+    /// Whoever has a valid token.
+    Caller,
+    /// A user; the local administrator is none.
+    User,
+    /// The user named in the address, and administrators.
+    Owner,
+    /// Administrators, and who may read the live dashboard.
+    Monitor,
+    /// Administrators.
+    Admin,
+}
+
+impl Access {
+    /// What it refuses with.
+    pub(crate) const fn refusal_statuses(self) -> &'static [u16] {
+        match self {
+            Self::Anyone => &[],
+            Self::Caller => &[401],
+            Self::User | Self::Owner | Self::Monitor | Self::Admin => &[401, 403],
+        }
+    }
+
+    fn check(self, caller: &Caller, named: Option<&str>) -> Result<(), AppError> {
+        match self {
+            Self::Anyone | Self::Caller => Ok(()),
+            Self::User => caller.user().map(drop),
+            Self::Owner => caller.acting_for(named.unwrap_or_default()).map(drop),
+            Self::Monitor => caller.must_have(Permission::ReadLiveDashboard),
+            Self::Admin => caller.must_be_admin(),
+        }
+    }
+}
+
+/// What the guard of one route knows.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) server: ServerState,
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    pub(super) fields: AllowedFields,
+}
+
+/// The route that answered, in the extensions of its answer.
+#[derive(Clone, Copy)]
+pub(crate) struct RoutePath(pub(crate) &'static str);
+
+/// Lets through who may call; the controller finds the [`Caller`] ready.
+pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let path = RoutePath(guard.path);
+    let mut response = match admit(guard, request).await {
+        Ok(request) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    response.extensions_mut().insert(path);
+    response
+}
+
+async fn admit(guard: Guard, request: Request) -> Result<Request, AppError> {
+    let (mut head, body) = request.into_parts();
+    if guard.access != Access::Anyone {
+        let caller = Caller::from_request_parts(&mut head, &guard.server).await?;
+        let named = RawPathParams::from_request_parts(&mut head, &()).await.ok();
+        let named = named.as_ref().and_then(|named| {
+            let mut pairs = named.iter();
+            pairs.find_map(|(name, value)| (name == "user_id").then_some(value))
+        });
+        guard.access.check(&caller, named)?;
+        head.extensions.insert(caller);
+    }
+    head.extensions.insert(guard.fields);
+    Ok(Request::from_parts(head, body))
+}
