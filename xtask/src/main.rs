@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod dev;
 mod dist;
 mod environment;
 mod fuzz;
@@ -23,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   demo               build, run the whole main job once, show it, say what was measured
        [--headless]  render pictures even where there is a display
+  dev [ARGUMENTS]    build and run the backend, and again whenever its source changes
   test [--long]      every check: format, lints, tidy, docs, tests, determinism, pictures
   tidy               only the rules of the house
   bench [AREA]       run the benchmarks, write bench/summary.json under the target folder
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = Environment::read().and_then(|environment| match words.as_slice() {
         ["demo"] => demo::run(&environment, false),
         ["demo", "--headless"] => demo::run(&environment, true),
+        ["dev", rest @ ..] => dev::run(&environment, rest),
         ["test"] => Ok(test::run(&environment, false)),
         ["test", "--long"] => Ok(test::run(&environment, true)),
         ["tidy"] => tidy::run(&environment),
