@@ -6,6 +6,7 @@
 use crate::app::{Running, StartError};
 use crate::config::{Args, Environment, Role, Settings, StatusArgs};
 use crate::load::{self, LoadArgs, LoadSettings};
+use crate::open_files;
 use crate::status;
 use crate::telemetry::Clock;
 use clap::Parser;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_env_filter(EnvFilter::new(settings.log_filter.as_str()))
         .init();
+    open_files::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -156,6 +156,9 @@ pub(crate) struct Settings {
     pub(crate) origins: Vec<String>,
     pub(crate) mail_concurrency: usize,
     pub(crate) in_app_concurrency: usize,
+    /// Starts per second and worker (requirements C31).
+    pub(crate) mail_rate_per_s: f64,
+    pub(crate) in_app_rate_per_s: f64,
     pub(crate) in_app_attempts_max: u16,
     pub(crate) in_app_retry: Duration,
     pub(crate) heartbeat: Duration,
@@ -227,6 +230,8 @@ impl Settings {
                     .as_deref()
                     .unwrap_or("http://localhost:3000,http://localhost:3003"),
             ),
+            mail_rate_per_s: rate(&sources, "MAIL_QUEUE_RATE", "mail_queue_rate", 5.0)?,
+            in_app_rate_per_s: rate(&sources, "INAPP_QUEUE_RATE", "inapp_queue_rate", 10.0)?,
             mail_concurrency: to_usize(whole(
                 "MAIL_QUEUE_CONCURRENCY",
                 "mail_queue_concurrency",
@@ -270,6 +275,21 @@ impl Settings {
                 .unwrap_or_else(|| "info".to_owned()),
         })
     }
+}
+
+fn rate(
+    sources: &Sources<'_>,
+    name: &'static str,
+    key: &'static str,
+    default_per_s: f64,
+) -> Result<f64, ConfigError> {
+    let rate = sources.number(None, &[name], key, default_per_s)?;
+    if rate > 0.0 && rate <= 1e6 {
+        return Ok(rate);
+    }
+    Err(ConfigError(format!(
+        "{name} `{rate}` must be starts per second, above 0 and up to 1000000"
+    )))
 }
 
 /// What this process does; a role that ends with its answer stands on the parts of `all`.
@@ -350,6 +370,8 @@ mod tests {
             (settings.mail_concurrency, settings.in_app_concurrency),
             (5, 10)
         );
+        let rates = (settings.mail_rate_per_s, settings.in_app_rate_per_s);
+        assert_eq!(rates, (5.0, 10.0));
         assert_eq!(settings.in_app_retry, Duration::from_secs(60));
         assert_eq!(settings.relay, Relay::Embedded);
     }

@@ -14,6 +14,7 @@ mod load_balancer;
 mod middleware;
 mod models;
 mod notification_service;
+mod open_files;
 #[expect(dead_code, reason = "routes for operators use the rest")]
 mod queue;
 mod request;

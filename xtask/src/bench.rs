@@ -2,6 +2,7 @@
 //!
 //! Belongs here: which bench measures what, the summary's shape. Does not belong here: the workloads.
 
+mod live;
 mod peers;
 mod recorders;
 
@@ -45,6 +46,9 @@ pub(crate) fn run(environment: &Environment, area: Option<&str>) -> Result<Outco
     }
     if area == Some("kernel") {
         results.extend(peers::run(environment)?);
+    }
+    if area.is_none_or(|area| area == "live") {
+        results.extend(live::run(environment)?);
     }
     if area.is_none_or(|area| area == "reel") {
         let beside_others = recorders::run(environment)?;

@@ -3,7 +3,7 @@
 //! Belongs here: the order of what is shown, what is measured on the way.
 //! Does not belong here: how programs are run (child), asked (http), compared (compare), shown (show).
 
-mod child;
+pub(crate) mod child;
 mod compare;
 mod http;
 mod show;

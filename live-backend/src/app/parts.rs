@@ -3,7 +3,6 @@
 //! Belongs here: opening them as the settings say. Does not belong here: what is done with them.
 
 use super::StartError;
-use super::work::{IN_APP_RATE_PER_S, MAIL_RATE_PER_S};
 use crate::config::{Ports, Process, QueuePart, Settings, StorePart};
 use crate::models::WallMs;
 use crate::queue::LeftJob;
@@ -109,8 +108,8 @@ fn topology(settings: &Settings, ports: Ports) -> TopologySettings {
         server_ports: ports.servers,
         websocket_port: ports.balancer,
         mail_worker_servers: count(settings.mail_concurrency),
-        mail_rate_per_s: MAIL_RATE_PER_S,
+        mail_rate_per_s: settings.mail_rate_per_s,
         in_app_worker_servers: count(settings.in_app_concurrency),
-        in_app_rate_per_s: IN_APP_RATE_PER_S,
+        in_app_rate_per_s: settings.in_app_rate_per_s,
     }
 }

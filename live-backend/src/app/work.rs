@@ -18,11 +18,6 @@ use crate::worker::backoff::Ladder;
 use crate::worker::{self, Limits, RunCounts, Worker};
 use std::sync::Arc;
 
-/// E-mails started per second and worker.
-pub(super) const MAIL_RATE_PER_S: f64 = 5.0;
-/// In-app notifications started per second and worker.
-pub(super) const IN_APP_RATE_PER_S: f64 = 10.0;
-
 /// The way to the relay, and the relay itself where it is embedded.
 pub(super) async fn start_relay(
     settings: &Settings,
@@ -80,13 +75,13 @@ pub(super) async fn start_workers(
             Process::MailWorker,
             Channel::Email,
             settings.mail_concurrency,
-            MAIL_RATE_PER_S,
+            settings.mail_rate_per_s,
         ),
         (
             Process::InAppWorker,
             Channel::InApp,
             settings.in_app_concurrency,
-            IN_APP_RATE_PER_S,
+            settings.in_app_rate_per_s,
         ),
     ] {
         if settings.process != Process::All && settings.process != process {

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Keys a settings file may have.
-const FILE_KEYS: [&str; 46] = [
+const FILE_KEYS: [&str; 48] = [
     "store",
     "queue",
     "smtp",
@@ -40,6 +40,8 @@ const FILE_KEYS: [&str; 46] = [
     "redis_username",
     "redis_password",
     "mail_queue_concurrency",
+    "mail_queue_rate",
+    "inapp_queue_rate",
     "inapp_queue_concurrency",
     "inapp_max_attempts",
     "inapp_retry_delay",

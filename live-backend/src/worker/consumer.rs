@@ -73,8 +73,12 @@ async fn next(
             loop {
                 let slot = Arc::clone(slots).acquire_owned().await.ok()?;
                 queues.has_job(channel).await;
-                let start = pace.next_start(tokio::time::Instant::now());
-                tokio::time::sleep_until(start).await;
+                let now = tokio::time::Instant::now();
+                let start = pace.next_start(now);
+                // A timer takes a millisecond even where it is due.
+                if start > now {
+                    tokio::time::sleep_until(start).await;
+                }
                 // Taken last, so that an urgent job that came meanwhile goes first.
                 if let Some(job) = queues.take(channel).await {
                     return Some((job, slot));

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// A running program. Dropped while it runs, it is killed.
-pub(super) struct Running {
+pub(crate) struct Running {
     name: String,
     pid: u32,
     lines: Receiver<String>,
@@ -20,13 +20,13 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts it; its standard output is ours to read, its standard error goes to the terminal.
-    pub(super) fn start(mut command: Command) -> Result<Self> {
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
         command.stdout(Stdio::piped());
         Self::spawn(command)
     }
 
     /// Starts it so that it can run on after us: nobody reads its standard output.
-    pub(super) fn start_apart(mut command: Command) -> Result<Self> {
+    pub(crate) fn start_apart(mut command: Command) -> Result<Self> {
         command.stdout(Stdio::null());
         Self::spawn(command)
     }
@@ -48,8 +48,13 @@ impl Running {
         })
     }
 
+    /// Its number, by which the system tells what it has used.
+    pub(crate) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// The next line of its standard output.
-    pub(super) fn line(&self, patience: Duration) -> Result<String> {
+    pub(crate) fn line(&self, patience: Duration) -> Result<String> {
         match self.lines.recv_timeout(patience) {
             Ok(line) => Ok(line),
             Err(RecvTimeoutError::Timeout) => {
@@ -60,13 +65,13 @@ impl Running {
     }
 
     /// Everything it wrote on standard output that was not read yet; waits for its end.
-    pub(super) fn rest(&mut self, patience: Duration) -> Result<String> {
+    pub(crate) fn rest(&mut self, patience: Duration) -> Result<String> {
         self.wait(patience)?;
         Ok(self.lines.iter().collect::<Vec<_>>().join("\n"))
     }
 
     /// True where it ended within that time.
-    pub(super) fn ends_within(&mut self, time: Duration) -> Result<bool> {
+    pub(crate) fn ends_within(&mut self, time: Duration) -> Result<bool> {
         match self.end.recv_timeout(time) {
             Ok(status) => {
                 self.is_over = true;
@@ -83,7 +88,7 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(super) fn wait(&mut self, patience: Duration) -> Result<()> {
+    pub(crate) fn wait(&mut self, patience: Duration) -> Result<()> {
         if !self.is_over && !self.ends_within(patience)? {
             bail!(
                 "`{}` did not end within {} s",
@@ -95,13 +100,13 @@ impl Running {
     }
 
     /// Asks it to end and waits until it has.
-    pub(super) fn terminate(&mut self, patience: Duration) -> Result<()> {
+    pub(crate) fn terminate(&mut self, patience: Duration) -> Result<()> {
         signal(self.pid, "-TERM")?;
         self.wait(patience)
     }
 
     /// Lets it run on after us.
-    pub(super) fn leave(mut self) -> u32 {
+    pub(crate) fn leave(mut self) -> u32 {
         self.is_over = true;
         self.pid
     }

@@ -1,0 +1,92 @@
+//! The whole flow: accepted request to the client's socket, and the highest rate that holds.
+//!
+//! Belongs here: the search for that rate, and the run at half of it. Does not belong here: the driver.
+
+use super::{Bench, figure, number};
+use crate::talk;
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// Purchases and friend requests, because a password's hash is meant to be slow and would be all that is
+/// measured; each is an e-mail over SMTP and a notification on a socket.
+const MIX: &str = "--users 20 --mix purchase=0.5,friend-request=0.5 --warmup 1s --drain 20s";
+/// First rate tried, per second.
+const FIRST_RATE: f64 = 200.0;
+/// Doublings of it, up to some 50,000/s.
+const DOUBLINGS: usize = 8;
+/// Answers that take longer than this come from a queue that grows.
+const ANSWER_P99_MAX_MS: f64 = 1000.0;
+/// Deliveries that take longer, too.
+const DELIVERY_P99_MAX_MS: f64 = 3000.0;
+/// Halvings of the interval between the last rate that held and the first that did not.
+const HALVINGS: usize = 3;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Value>> {
+    talk::say("==> flow, embedded parts, recording on");
+    let backend = bench.backend("flow", "on")?;
+    let url = backend.url("balancer")?;
+    let token = backend.token();
+    let load = |rate: f64, duration: &str| {
+        let arguments = format!("{MIX} --rate {rate} --duration {duration}");
+        bench.load(&url, token, &arguments)
+    };
+    let (mut holds, mut fails) = (0.0, FIRST_RATE);
+    let mut best = Value::Null;
+    for _doubling in 0..DOUBLINGS {
+        let report = load(fails, "6s")?;
+        if !held(fails, &report)? {
+            break;
+        }
+        (holds, best) = (fails, report);
+        fails *= 2.0;
+    }
+    for _halving in 0..HALVINGS {
+        let middle = f64::midpoint(holds, fails);
+        let report = load(middle, "6s")?;
+        if held(middle, &report)? {
+            (holds, best) = (middle, report);
+        } else {
+            fails = middle;
+        }
+    }
+    let half = load((holds / 2.0).max(1.0), "20s")?;
+    talk::say(&format!("    at half of {holds:.0}/s: {half}"));
+    backend.stop()?;
+    let accepted = number(&best, "/accepted_per_s").context("no rate held")?;
+    let jobs = number(&best, "/reconciliation/accepted")? / number(&best, "/duration_s")?;
+    let at_half = |id: &str, path: &str| -> Result<Value> {
+        Ok(figure(id, number(&half, path)?, "ms", "lower", &[]))
+    };
+    Ok(vec![
+        figure("live.requests_per_s", accepted, "1/s", "higher", &[]),
+        figure("queue.jobs_per_s", jobs, "1/s", "higher", &[]),
+        at_half("live.delivery_p50_ms", "/delivery_ms/p50")?,
+        at_half("live.delivery_p99_ms", "/delivery_ms/p99")?,
+        at_half(
+            "live.delivery_after_answer_p99_ms",
+            "/delivery_after_answer_ms/p99",
+        )?,
+        at_half("live.answer_p99_ms", "/http_ms/p99")?,
+    ])
+}
+
+/// Everything accepted, everything told, nothing lost, and no queue that grew.
+fn held(rate: f64, report: &Value) -> Result<bool> {
+    let is_whole = report["reconciliation"]["holds"] == true
+        && number(report, "/failed")? < 1.0
+        && number(report, "/undelivered")? < 1.0;
+    let answer_ms = number(report, "/http_ms/p99")?;
+    let delivery_ms = number(report, "/delivery_ms/p99")?;
+    let is_quick = answer_ms < ANSWER_P99_MAX_MS && delivery_ms < DELIVERY_P99_MAX_MS;
+    let word = if is_whole && is_quick {
+        "holds"
+    } else {
+        "fails"
+    };
+    talk::say(&format!(
+        "    {rate:.0}/s {word}: answers p99 {answer_ms:.1} ms, deliveries p99 {delivery_ms:.1} ms, failed {}, \
+         undelivered {}, books {}",
+        report["failed"], report["undelivered"], report["reconciliation"]
+    ));
+    Ok(is_whole && is_quick)
+}
