@@ -28,7 +28,7 @@ use crate::security::tokens::Tokens;
 use crate::server::BindError;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{RecorderError, Telemetry};
-use crate::websocket::{BusError, Sockets};
+use crate::websocket::{BusError, LiveView, Sockets};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,7 @@ pub(crate) struct App {
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) sockets: Sockets,
+    pub(crate) live_view: LiveView,
     pub(crate) faults: Arc<Faults>,
     pub(crate) upstreams: Arc<Upstreams>,
     /// By which servers know their balancer.

@@ -3,12 +3,14 @@
 //! Belongs here: every setting, its names, its default, and its checks; the only reader of the environment
 //! and of settings files. Does not belong here: what a setting does.
 
+mod live_view;
 mod parts;
 mod ports;
 mod recording;
 mod relay;
 mod sources;
 
+pub(crate) use live_view::LiveViewAuth;
 pub(crate) use parts::{Address, QueuePart, StorePart};
 pub(crate) use ports::{Hosts, Ports};
 pub(crate) use recording::Recording;
@@ -154,6 +156,7 @@ pub(crate) struct Settings {
     pub(crate) print_ready: bool,
     pub(crate) retry_scale: f64,
     pub(crate) origins: Vec<String>,
+    pub(crate) live_view_auth: LiveViewAuth,
     pub(crate) mail_concurrency: usize,
     pub(crate) in_app_concurrency: usize,
     /// Starts per second and worker (requirements C31).
@@ -225,6 +228,7 @@ impl Settings {
             data: PathBuf::from(data.unwrap_or_else(|| "flowreel-data".to_owned())),
             print_ready: args.print_ready,
             retry_scale: scale,
+            live_view_auth: LiveViewAuth::read(&sources)?,
             origins: list(
                 origins
                     .as_deref()

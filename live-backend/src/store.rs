@@ -11,6 +11,7 @@ pub(crate) mod notifications;
 pub(crate) mod operations;
 pub(crate) mod records;
 pub(crate) mod sessions;
+pub(crate) mod tally;
 pub(crate) mod users;
 
 use embedded::{Embedded, EmbeddedWriter};
@@ -58,6 +59,13 @@ impl Store {
     pub(crate) fn open(folder: &Path) -> Result<(Self, StoreWriter), StoreError> {
         let (store, writer) = Embedded::open(folder)?;
         Ok((Self::Embedded(store), StoreWriter::Embedded(writer)))
+    }
+
+    /// Reads and writes so far.
+    pub(crate) fn tally(&self) -> (u64, u64) {
+        match self {
+            Self::Embedded(store) => store.tally(),
+        }
     }
 
     /// Whether a read works now.

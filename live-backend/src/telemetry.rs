@@ -17,6 +17,7 @@ mod fold;
 pub mod journal;
 pub mod journey;
 mod lane;
+pub mod live;
 mod order;
 pub mod recorder;
 pub mod request;

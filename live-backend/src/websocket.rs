@@ -3,7 +3,9 @@
 //! Belongs here: namespaces, events, who is connected where. Does not belong here: what is told to whom
 //! (notification service), retries (worker). Socketioxide's types stop at this folder.
 
+mod audience;
 mod bus;
+pub(crate) mod live_view;
 mod message;
 mod namespace;
 mod presence;
@@ -11,6 +13,7 @@ mod registry;
 mod spread;
 
 pub(crate) use bus::{Bus, BusError};
+pub(crate) use live_view::LiveView;
 pub(crate) use message::InAppMessage;
 pub(crate) use namespace::{Gateway, ServerSockets};
 pub(crate) use registry::{DeliveryFault, Sockets};

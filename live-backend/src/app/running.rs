@@ -23,7 +23,7 @@ use crate::security::passwords::Passwords;
 use crate::security::tokens::Tokens;
 use crate::store::{Store, StoreWriter};
 use crate::telemetry::{Place, Recorder, RecorderError, Telemetry};
-use crate::websocket::{Bus, ServerSockets, Sockets};
+use crate::websocket::{Bus, LiveView, ServerSockets, Sockets, live_view};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -257,8 +257,20 @@ impl Worked {
         let queues = Embedded::new(telemetry.clone(), store.dead_job_count().await?);
         let queues = Queues::Embedded(queues);
         let sockets = Sockets::new(common.bus.clone());
+        let service = NotificationService::new(store.clone(), queues.clone());
+        let stopping = CancellationToken::new();
+        let live_view = LiveView::new(live_view::Parts {
+            telemetry: telemetry.clone(),
+            tokens: Arc::clone(common.tokens),
+            store: store.clone(),
+            service: service.clone(),
+            upstreams: Arc::clone(common.upstreams),
+            stopping: stopping.clone(),
+            tracker: phases.servers.tracker.clone(),
+        });
         let app = Arc::new(App {
-            service: NotificationService::new(store.clone(), queues.clone()),
+            service,
+            live_view,
             passwords: Passwords::new(),
             tokens: Arc::clone(common.tokens),
             sockets: sockets.clone(),
@@ -266,7 +278,7 @@ impl Worked {
             hop_secret: common.hop_secret.to_owned(),
             balancer_authority: authority(&settings.hosts.balancer, common.ports.balancer),
             tracker: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            stopping,
             readiness: common.readiness.clone(),
             settings: settings.clone(),
             telemetry: telemetry.clone(),

@@ -27,9 +27,12 @@ pub(super) async fn start_servers(
         store: app.store.clone(),
         queues: app.queues.clone(),
         telemetry: app.telemetry.clone(),
+        live_view: app.live_view.clone(),
         heartbeat: app.settings.heartbeat,
         connections_max: app.settings.connections_max,
     };
+    let phase = &phases.servers;
+    app.live_view.start(&phase.tracker, &phase.stop);
     let mut all_sockets = Vec::new();
     let mut places = Vec::new();
     let servers = Place::SERVERS.into_iter().zip(&mut listeners.servers);

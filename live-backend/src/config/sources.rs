@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Keys a settings file may have.
-const FILE_KEYS: [&str; 48] = [
+const FILE_KEYS: [&str; 49] = [
     "store",
     "queue",
     "smtp",
@@ -22,6 +22,7 @@ const FILE_KEYS: [&str; 48] = [
     "port_base",
     "retry_scale",
     "cors_origin",
+    "live_view_auth",
     "load_balancer_port",
     "server1_port",
     "server2_port",

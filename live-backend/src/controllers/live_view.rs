@@ -2,27 +2,71 @@
 //!
 //! Belongs here: its routes. Does not belong here: recording, faults themselves.
 //!
-//! Reading is for administrators and holders of `dashboard:read:live`, control for administrators.
+//! Control is for administrators, recent requests and figures for holders of `dashboard:read:live` too; what
+//! watch.rs lets through may read the status and the reel.
 
 mod control;
+mod history;
 mod reel;
 mod requests;
 mod simulate;
 mod status;
+mod watch;
 
 use crate::router::access::Access;
 use crate::router::route::{Content, Route};
-use crate::router::schema::{Schema, TEXT, always, maybe};
+use crate::router::schema::{Field, Schema, TEXT, always, maybe};
 
 static OPEN: Schema = Schema::Open(&[]);
 static INJECTED: Schema = Schema::Object(&[always("requestIds", Schema::List(&TEXT))]);
+
+static POINT: Schema = Schema::Open(&[always("timestamp", Schema::Count)]);
+static HISTORY: Schema = Schema::Object(&[
+    always("metric", TEXT),
+    always("unit", TEXT),
+    always("points", Schema::List(&POINT)),
+]);
+static REQUEST: Schema = Schema::Object(&[
+    always("requestId", TEXT),
+    always("type", TEXT),
+    always("currentStage", TEXT),
+    always("startTime", Schema::Count),
+    always("totalDuration", Schema::Number),
+    always("status", STATUS),
+]);
+static REQUESTS: Schema = Schema::Object(&[
+    always("requests", Schema::List(&REQUEST)),
+    always("total", Schema::Count),
+]);
+const STATUS: Schema = Schema::OneOf(&["pending", "processing", "completed", "failed"]);
+const HISTORY_QUERY: &[Field] = &[
+    always("metric", TEXT),
+    maybe("seconds", Schema::Whole(1, 3600)),
+];
+const REQUESTS_QUERY: &[Field] = &[
+    maybe("status", STATUS),
+    maybe("type", TEXT),
+    maybe("requestId", TEXT),
+    maybe("sort", Schema::OneOf(&["startTime", "totalDuration"])),
+    maybe("order", Schema::OneOf(&["asc", "desc"])),
+    maybe("limit", Schema::Whole(1, 1000)),
+];
 
 /// Its entries of the table of routes.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/live-view/status", Access::Anyone, status::show)
             .does("Every part of the system as it is now.")
-            .answers(200, &OPEN),
+            .answers(200, &OPEN)
+            .refuses(&[401, 403]),
+        Route::get("/api/live-view/history", Access::Monitor, history::show)
+            .does("One figure over the last seconds, a point a second.")
+            .asks(HISTORY_QUERY)
+            .answers(200, &HISTORY),
+        Route::get("/api/live-view/requests", Access::Monitor, requests::list)
+            .does("The last requests, newest first where nothing else is asked for.")
+            .asks(REQUESTS_QUERY)
+            .answers(200, &REQUESTS),
         Route::get(
             "/api/live-view/requests/{id}",
             Access::Monitor,
@@ -51,6 +95,6 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::get("/api/live-view/reel", Access::Anyone, reel::follow)
             .does("This run's recording from its first byte, as it grows, to its end.")
             .answers_with(200, Content::Media("application/octet-stream"))
-            .refuses(&[404, 429]),
+            .refuses(&[401, 403, 404, 429]),
     ]
 }

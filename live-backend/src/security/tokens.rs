@@ -62,6 +62,11 @@ impl Claims {
         self.user_id().is_some() || !self.sid.is_empty()
     }
 
+    /// When it expires, in seconds since 1970.
+    pub(crate) const fn expires_at_s(&self) -> u64 {
+        self.exp
+    }
+
     /// The user, or `None` for the local administrator.
     pub(crate) fn user_id(&self) -> Option<UserId> {
         UserId::parse(&self.sub)

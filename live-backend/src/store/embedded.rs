@@ -14,6 +14,7 @@ mod sessions;
 mod users;
 
 use super::StoreError;
+use super::tally::Tally;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,6 +45,7 @@ struct Inner {
     units: mpsc::Sender<commit::Unit>,
     readers: Mutex<Vec<Connection>>,
     reader_slots: Semaphore,
+    tally: Tally,
 }
 
 /// Ends the writer thread; everything written before is durable when it returns.
@@ -92,6 +94,7 @@ impl Embedded {
             units,
             readers: Mutex::new(readers),
             reader_slots: Semaphore::new(READER_COUNT),
+            tally: Tally::default(),
         };
         Ok((
             Self {
@@ -101,11 +104,16 @@ impl Embedded {
         ))
     }
 
+    pub(crate) fn tally(&self) -> (u64, u64) {
+        self.inner.tally.counts()
+    }
+
     /// Runs `work` in the next transaction; answers when it is on the disk.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.inner.tally.wrote();
         let (unit, answer) = commit::unit(work);
         self.inner
             .units
@@ -120,6 +128,7 @@ impl Embedded {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.inner.tally.read();
         let slot = self
             .inner
             .reader_slots

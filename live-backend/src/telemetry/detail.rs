@@ -51,6 +51,24 @@ impl Detail {
         self
     }
 
+    /// Adds an id that we made up ourselves, which names nobody and opens nothing.
+    #[must_use]
+    pub fn id(mut self, key: &'static str, id: &str) -> Self {
+        if self.fields.len() < FIELD_COUNT_MAX && id.len() <= VALUE_BYTES_MAX {
+            self.fields.push((key, id.to_owned()));
+        }
+        self
+    }
+
+    /// Adds an e-mail address of which the first letter and the host are left.
+    #[must_use]
+    pub fn address(mut self, key: &'static str, address: &str) -> Self {
+        if self.fields.len() < FIELD_COUNT_MAX {
+            self.fields.push((key, masked_address(address)));
+        }
+        self
+    }
+
     /// Adds a whole number.
     #[must_use]
     pub fn number(mut self, key: &'static str, value: u64) -> Self {
@@ -97,6 +115,18 @@ fn masked(key: &str, value: &str) -> String {
     out
 }
 
+/// `a***@people.example`; what is no address is masked whole.
+fn masked_address(address: &str) -> String {
+    let parts = address.split_once('@');
+    let known = parts.and_then(|(own, host)| own.chars().next().zip(Some(host)));
+    match known {
+        Some((first, host)) if host.len() < VALUE_BYTES_MAX - MASK.len() => {
+            format!("{first}***@{host}")
+        }
+        _ => MASK.to_owned(),
+    }
+}
+
 /// An address, a web token, or 24 letters and digits in a row that mix letters and digits.
 fn is_personal(word: &str) -> bool {
     let is_web_token = word.starts_with("eyJ") && word.contains('.');
@@ -136,6 +166,21 @@ mod tests {
             let detail = Detail::of(key, value);
             assert_eq!(detail.fields(), [(key, recorded.to_owned())]);
         }
+    }
+
+    #[test]
+    fn ids_are_kept_and_of_an_address_only_what_names_nobody() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let detail = Detail::default()
+            .id("notification", id)
+            .address("recipient", "ada@people.example")
+            .address("recipient", "nobody");
+        let texts: Vec<&str> = detail
+            .fields()
+            .iter()
+            .map(|(_, text)| text.as_str())
+            .collect();
+        assert_eq!(texts, [id, "a***@people.example", MASK]);
     }
 
     #[test]

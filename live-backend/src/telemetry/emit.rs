@@ -9,6 +9,7 @@ use super::fold::{Fold, Folded, RecorderCounts};
 use super::journal::JournalEntry;
 use super::journey::Part;
 use super::lane::{Entry, LaneRegistry};
+use super::live::feed::Feed;
 use super::stream::Published;
 use flowreel_engine::model::event::{Outcome, StageEvent};
 use flowreel_engine::model::id::{PartId, RequestId};
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) lanes: LaneRegistry,
     pub(super) topology: Topology,
     pub(super) folded: Folded,
+    pub(super) live: Feed,
     pub(super) reel: Option<ReelPlace>,
     /// Parts whose requests an earlier process of this run began and that go on.
     going_on: HashSet<(RequestId, PartId)>,
@@ -96,6 +98,7 @@ impl Telemetry {
                 clock,
                 lanes,
                 folded: Folded::new(fold),
+                live: Feed::default(),
                 reel,
                 topology,
                 request_count: AtomicU64::new(inherited.requests),

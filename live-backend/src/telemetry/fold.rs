@@ -5,6 +5,7 @@
 
 use super::detail::Detail;
 use super::journal::Journal;
+use super::live::tap::Tap;
 use super::spool::Outbox;
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::state::SystemState;
@@ -48,6 +49,8 @@ pub(super) struct Folded {
 pub(super) struct FoldedInner {
     pub(super) fold: Fold,
     pub(super) journal: Journal,
+    /// What the live view takes from here.
+    pub(super) tap: Tap,
 }
 
 /// The state, with the reel that grows beside it where a recording is on. The writer keeps the state
@@ -172,6 +175,7 @@ impl Folded {
             inner: Mutex::new(FoldedInner {
                 fold,
                 journal: Journal::default(),
+                tap: Tap::default(),
             }),
             emitted: AtomicU64::new(0),
             written: AtomicU64::new(0),

@@ -67,6 +67,18 @@ impl Journal {
         self.requests.get(&request).map(Vec::as_slice)
     }
 
+    /// The requests begun last, newest first, `count` of them at most.
+    pub(super) fn recent(&self, count: usize) -> impl Iterator<Item = &[JournalEntry]> {
+        let kept = |id: &RequestId| self.requests.get(id).map(Vec::as_slice);
+        self.open.iter().rev().filter_map(kept).take(count)
+    }
+
+    /// Requests kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
     // The list of open requests still names finished ones; they are passed over here.
     fn forget_open(&mut self) {
         while self.open.len() > OPEN_KEPT {

@@ -159,7 +159,7 @@ impl Recorder {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 mod segment_tests;

@@ -6,9 +6,12 @@
 use super::clock::Clock;
 use super::emit::Telemetry;
 use super::journal::JournalEntry;
-use super::topology::{Class, Place};
+use super::live::event::Metadata;
+use super::live::mapping::{closes, kind_of, place_of, status};
+use super::live::{StageStatus, SystemStage};
+use super::topology::Place;
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
-use flowreel_engine::model::id::{ComponentId, PartId, RequestId};
+use flowreel_engine::model::id::{PartId, RequestId};
 use flowreel_engine::model::time::TimeNs;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -37,15 +40,17 @@ pub struct RequestTracker {
     pub request_id: String,
     /// Its notification type: `signup`, `login`, `reset_password`, `purchase` or `friend_request`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: &'static str,
     /// The stage it last entered.
-    pub current_stage: &'static str,
+    pub current_stage: SystemStage,
     /// Wall time in ms since 1970.
     pub start_time: u64,
     /// First event to the last one, or to now while the request is open, in ms.
     pub total_duration: f64,
-    /// `pending`, `processing`, `completed` or `failed`.
-    pub status: &'static str,
+    /// How it stands as a whole.
+    pub status: StageStatus,
+    /// What was recorded when it began: whether it is simulated, or was taken over from an earlier run.
+    pub metadata: Metadata,
     /// One entry per visit of one part at one component, in the order they were entered.
     pub stages: Vec<StageReport>,
 }
@@ -55,13 +60,9 @@ pub struct RequestTracker {
 #[serde(rename_all = "camelCase")]
 pub struct StageReport {
     /// Stage of the live view, such as `mail_queue`.
-    pub stage: &'static str,
+    pub stage: SystemStage,
     /// Component of the map, such as `mail`.
     pub component: &'static str,
-    /// Part of the request.
-    pub part: u16,
-    /// Run of the job; 0 where there is none.
-    pub attempt: u16,
     /// Wall time in ms since 1970.
     pub start_time: u64,
     /// Wall time in ms since 1970; absent while it lasts.
@@ -70,11 +71,14 @@ pub struct StageReport {
     /// In ms; absent while it lasts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
-    /// `pending` while waiting, `processing` while served, `completed` or `failed`.
-    pub status: &'static str,
-    /// What was recorded beside its events: reasons, causes.
+    /// Pending while waiting, processing while served.
+    pub status: StageStatus,
+    /// Which part and run of a job it is (where it is one), and what was recorded beside its events:
+    /// reasons, causes, tiers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: BTreeMap<&'static str, serde_json::Value>,
+    #[serde(skip)]
+    part: PartId,
     #[serde(skip)]
     entered: TimeNs,
 }
@@ -129,20 +133,28 @@ fn report(entries: &[JournalEntry], clock: Clock, now: TimeNs) -> Option<Request
     let mut metrics = BTreeMap::new();
     for stage in &stages {
         if let Some(duration) = stage.duration {
-            *metrics.entry(stage.stage).or_insert(0.0) += duration;
+            *metrics.entry(stage.stage.name()).or_insert(0.0) += duration;
         }
     }
     let until = end.map_or(now, |end| end.t_ns);
-    let current_stage = stages.last().map_or("user_action", |last| last.stage);
+    let current_stage = stages
+        .last()
+        .map_or(SystemStage::UserAction, |last| last.stage);
+    let begun = entries.first().and_then(|entry| entry.detail.as_ref());
     let request = RequestTracker {
         request_id: first.request.0.to_string(),
-        kind: Class::from_id(first.class)?.name().replace('-', "_"),
+        kind: kind_of(&first),
         current_stage,
         start_time: clock.wall_ns_at(first.t_ns) / 1_000_000,
         total_duration: ms_from_ns(until.since_ns(first.t_ns)),
         status: end.map_or_else(
             || status_while_open(&stages),
-            |end| status_at_end(end.outcome),
+            |end| StageStatus::after(end.outcome),
+        ),
+        metadata: Metadata(
+            begun
+                .map(|detail| detail.fields().to_vec())
+                .unwrap_or_default(),
         ),
         stages,
     };
@@ -165,38 +177,46 @@ fn take_in(stages: &mut Vec<StageReport>, entry: &JournalEntry, clock: Clock) {
         | EventKind::JobAdded
         | EventKind::JobDelayed
         | EventKind::JobDeadLettered => stages.push(StageReport {
-            stage: stage_name(place),
+            stage: SystemStage::at(place),
             component: place.name(),
-            part: event.part.0,
-            attempt: event.attempt,
             start_time: wall_ms,
             end_time: None,
             duration: None,
-            status: match event.kind {
-                EventKind::JobDeadLettered => "failed",
-                _ => "pending",
-            },
-            metadata: BTreeMap::new(),
+            status: status(&event),
+            metadata: which(&event),
+            part: event.part,
             entered: event.t_ns,
         }),
         EventKind::ServiceStarted => {
             if let Some(stage) = open_stage(stages, place, event.part) {
-                stage.status = "processing";
+                stage.status = StageStatus::Processing;
             }
         }
-        EventKind::ServiceEnded
-        | EventKind::JobPickedUp
-        | EventKind::Rejected
-        | EventKind::Abandoned
-        | EventKind::TimedOut
-        | EventKind::JobRequeued => {
+        kind if closes(kind) => {
             if let Some(stage) = open_stage(stages, place, event.part) {
                 stage.end_time = Some(wall_ms);
                 stage.duration = Some(ms_from_ns(event.t_ns.since_ns(stage.entered)));
-                stage.status = match event.outcome {
-                    Outcome::Ok | Outcome::None => "completed",
-                    _ => "failed",
-                };
+                stage.status = StageStatus::after(event.outcome);
+            }
+        }
+        EventKind::RetryScheduled => {
+            if let Some(stage) = last_stage(stages, place, event.part)
+                && let Some(tier) = place_of(event.peer)
+            {
+                stage.metadata.insert("tier", tier.name().into());
+                stage
+                    .metadata
+                    .insert("delay", ms_from_ns(event.value).into());
+            }
+        }
+        EventKind::EmailQueued | EventKind::InAppQueued => {
+            let channel = if event.kind == EventKind::EmailQueued {
+                "email"
+            } else {
+                "in-app"
+            };
+            if let Some(stage) = last_stage(stages, place, event.part) {
+                stage.metadata.insert("channel", channel.into());
             }
         }
         _ => {}
@@ -205,7 +225,7 @@ fn take_in(stages: &mut Vec<StageReport>, entry: &JournalEntry, clock: Clock) {
         && let Some(stage) = last_stage(stages, place, event.part)
     {
         for (key, text) in detail.fields() {
-            stage.metadata.insert((*key).to_owned(), text.clone());
+            stage.metadata.insert(key, text.as_str().into());
         }
     }
 }
@@ -218,25 +238,29 @@ fn last_stage(stages: &mut [StageReport], place: Place, part: PartId) -> Option<
     stages
         .iter_mut()
         .rev()
-        .find(|stage| stage.component == place.name() && stage.part == part.0)
+        .find(|stage| stage.component == place.name() && stage.part == part)
 }
 
-fn status_while_open(stages: &[StageReport]) -> &'static str {
+/// Part and run, where it is a job.
+fn which(event: &StageEvent) -> BTreeMap<&'static str, serde_json::Value> {
+    let mut which = BTreeMap::new();
+    if event.part.0 > 0 {
+        which.insert("part", event.part.0.into());
+    }
+    if event.attempt > 0 {
+        which.insert("attempt", event.attempt.into());
+    }
+    which
+}
+
+fn status_while_open(stages: &[StageReport]) -> StageStatus {
     let is_served = stages
         .iter()
-        .any(|stage| stage.end_time.is_none() && stage.status == "processing");
-    if is_served { "processing" } else { "pending" }
-}
-
-fn status_at_end(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "completed",
-        Outcome::None
-        | Outcome::Failed
-        | Outcome::Rejected
-        | Outcome::Abandoned
-        | Outcome::TimedOut
-        | Outcome::Cancelled => "failed",
+        .any(|stage| stage.end_time.is_none() && stage.status == StageStatus::Processing);
+    if is_served {
+        StageStatus::Processing
+    } else {
+        StageStatus::Pending
     }
 }
 
@@ -271,30 +295,6 @@ fn log_line(entry: &JournalEntry, clock: Clock) -> LogLine {
         level: if is_bad { "warn" } else { "info" },
         component: place_of(component).map_or("-", Place::name),
         message,
-    }
-}
-
-fn place_of(component: ComponentId) -> Option<Place> {
-    Place::ALL.get(component.index()).copied()
-}
-
-/// The live view's name of what a request does at a place.
-const fn stage_name(place: Place) -> &'static str {
-    match place {
-        Place::Clients => "user_action",
-        Place::Balancer => "load_balancer",
-        Place::Server1 | Place::Server2 | Place::Server3 => "server",
-        Place::Database => "database",
-        Place::Mail => "mail_queue",
-        Place::Retry1 => "retry_1",
-        Place::Retry2 => "retry_2",
-        Place::Dlq => "dlq",
-        Place::MailWorker => "mail_worker",
-        Place::Smtp => "email_service",
-        Place::InApp => "inapp_queue",
-        Place::InAppRetry => "inapp_retry",
-        Place::InAppWorker => "inapp_worker",
-        Place::Websocket => "client_delivery",
     }
 }
 

@@ -150,6 +150,13 @@ impl Telemetry {
         self.emit(event);
     }
 
+    /// The same with who confirmed what: `notification`, `user`, `socket`.
+    pub fn in_app_confirmed(&self, part: Part, since_ns: u64, told: Detail) {
+        let mut event = part.event(EventKind::InAppAcknowledged, Place::Websocket);
+        event.value = since_ns;
+        self.emit_with_detail(event, told);
+    }
+
     /// The user read the notification, `since_ns` after it was written to the socket.
     pub fn in_app_read(&self, part: Part, since_ns: u64) {
         let mut event = part.event(EventKind::InAppRead, Place::Websocket);

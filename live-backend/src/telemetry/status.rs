@@ -6,10 +6,11 @@
 
 use super::emit::Telemetry;
 use super::fold::RecorderCounts;
+use super::live::figures::{ChannelRates, RecentEvent, channels, recent_events};
 use super::topology::Place;
 use flowreel_engine::model::event::EventKind;
 use flowreel_engine::model::metrics::Durations;
-use flowreel_engine::model::state::SystemState;
+use flowreel_engine::model::state::{SystemState, SystemStatus};
 use flowreel_engine::model::time::TimeNs;
 use serde::Serialize;
 
@@ -36,6 +37,8 @@ pub struct LiveStatus {
     pub websocket: WebsocketStatus,
     /// The mail relay.
     pub email: EmailStatus,
+    /// What became of deliveries, by channel.
+    pub channels: ChannelRates,
     /// Requests by how they ended, since the start.
     pub requests: RequestTotals,
     /// The recording.
@@ -189,12 +192,14 @@ pub struct WebsocketStatus {
     pub total_connections: u64,
     /// Of these, sockets whose client proved who it is.
     pub authenticated_connections: u64,
-    /// Notifications written per second over the last 10 s.
+    /// Messages to clients per second.
     pub messages_per_second: f64,
     /// Notifications written.
     pub delivered: u64,
     /// Notifications confirmed by their client.
     pub acknowledged: u64,
+    /// What happened last, newest first.
+    pub recent_events: Vec<RecentEvent>,
 }
 
 /// The mail relay.
@@ -262,7 +267,7 @@ impl Telemetry {
                 .into_iter()
                 .map(|place| self.component(state, place, now))
                 .collect(),
-            metrics: header(state, now),
+            metrics: header(state, now, self.shared.live.judged()),
             timestamp: self.clock().wall_ns_at(now) / 1_000_000,
             servers: Place::SERVERS
                 .into_iter()
@@ -280,8 +285,9 @@ impl Telemetry {
             .map(|(queue, worker)| self.queue(state, queue, worker, now))
             .collect(),
             database: database(state, now),
-            websocket: websocket(state, now),
+            websocket: websocket(state, now, recent_events(&folded.tap, self.clock())),
             email: email(state, now),
+            channels: channels(state),
             requests: request_totals(state),
             recording: RecordingStatus {
                 on: reel.is_some(),
@@ -345,10 +351,11 @@ impl Telemetry {
     }
 }
 
-fn header(state: &SystemState, now: TimeNs) -> SystemMetrics {
+fn header(state: &SystemState, now: TimeNs, judged: Option<SystemStatus>) -> SystemMetrics {
     let this_second = state.system().begun_window.sum(now, 0);
     SystemMetrics {
-        system_status: state.status(now).name(),
+        // Until the first judgement there is the fold's own, which knows neither store nor machine.
+        system_status: judged.unwrap_or_else(|| state.status(now)).name(),
         active_requests: state.requests().in_flight,
         requests_per_second: state.system().begun_window.sum(now, 1) - this_second,
         average_latency: state.answer_mean_s(now).map(ms_from_s),
@@ -377,7 +384,7 @@ fn database(state: &SystemState, now: TimeNs) -> DatabaseStatus {
     }
 }
 
-fn websocket(state: &SystemState, now: TimeNs) -> WebsocketStatus {
+fn websocket(state: &SystemState, now: TimeNs, recent_events: Vec<RecentEvent>) -> WebsocketStatus {
     let held = &state.components()[Place::Websocket.component().index()].measures;
     WebsocketStatus {
         total_connections: state.system().connections,
@@ -385,6 +392,7 @@ fn websocket(state: &SystemState, now: TimeNs) -> WebsocketStatus {
         messages_per_second: held.departures_window.rate_per_s(now, RATE_WINDOW_S),
         delivered: state.kind_count(EventKind::InAppDelivered),
         acknowledged: state.kind_count(EventKind::InAppAcknowledged),
+        recent_events,
     }
 }
 
@@ -440,12 +448,4 @@ fn uptime_text(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uptime_prints_as_days_and_a_clock() {
-        assert_eq!(uptime_text(93_784), "1d 02:03:04");
-        assert_eq!(uptime_text(59), "00:00:59");
-    }
-}
+mod tests;

@@ -137,6 +137,15 @@ impl Visit {
         self.telemetry.emit_all([ended, sent]);
     }
 
+    /// The same with what is known of the mail: `notification`, `recipient`, `message_id`, `reply`.
+    pub fn email_sent_as(mut self, reply_code: u16, told: Detail) {
+        let ended = self.close(Outcome::Ok);
+        let mut sent = self.part.event(EventKind::EmailSent, self.place);
+        sent.value = u64::from(reply_code);
+        self.telemetry.emit(ended);
+        self.telemetry.emit_with_detail(sent, told);
+    }
+
     /// The relay refused the e-mail with this reply code, 0 where it gave none.
     pub fn email_bounced(mut self, reply_code: u16, cause: &str) {
         let ended = self.close(Outcome::Failed);

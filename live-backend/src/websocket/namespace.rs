@@ -4,6 +4,7 @@
 //! registry, tokens' contents.
 
 use super::bus::{Adapter, Bus, BusError, SocketIo, SocketRef};
+use super::live_view::LiveView;
 use super::message::{AuthError, AuthSuccess, MarkedRead, text_of, texts_of};
 use super::registry::Sockets;
 use crate::models::{UserId, WallMs};
@@ -37,6 +38,7 @@ pub(crate) struct Gateway {
     pub(crate) store: Store,
     pub(crate) queues: Queues,
     pub(crate) telemetry: Telemetry,
+    pub(crate) live_view: LiveView,
     /// Socket.IO's own ping; a client silent for twice as long is dropped.
     pub(crate) heartbeat: Duration,
     /// Connections accepted in all; 0 is no limit.
@@ -90,6 +92,7 @@ impl Gateway {
         io.ns("/", connected.with(listen))
             .await
             .map_err(bus_error)?;
+        self.live_view.attach(&io).await?;
         self.sockets.reach_rooms_by(io.clone());
         Ok(ServerSockets { io, layer })
     }
@@ -101,26 +104,24 @@ impl Gateway {
                 code: "full",
                 message: "too many connections, try later",
             };
-            send(socket, "auth:error", &full);
+            self.send(socket, "auth:error", &full);
             drop(socket.clone().disconnect());
         }
     }
 
     fn listen(&self, socket: &SocketRef, server: Place) {
         let open = self.sockets.opened();
+        self.live_view.audience().opened(socket.id, server);
         self.telemetry.connection_opened(open);
         socket.extensions.insert(Position(open));
         self.on_leave(socket, server);
         self.on_authenticate(socket, server);
         self.on_confirm(socket);
         self.on_mark_read(socket);
-        let clock = self.telemetry.clock();
+        let gateway = self.clone();
         socket.on("ping", async move |socket: SocketRef| {
-            send(
-                &socket,
-                "pong",
-                &json!({ "timestamp": WallMs(clock.wall_ms()) }),
-            );
+            let now = WallMs(gateway.telemetry.clock().wall_ms());
+            gateway.send(&socket, "pong", &json!({ "timestamp": now }));
         });
     }
 
@@ -132,7 +133,7 @@ impl Gateway {
                 let data = data.unwrap_or(Value::Null);
                 match gateway.owner_of(text_of(&data, &["token"])).await {
                     Ok(user) => gateway.admit(&socket, server, user).await,
-                    Err(error) => send(&socket, "auth:error", &error),
+                    Err(error) => gateway.send(&socket, "auth:error", &error),
                 }
             },
         );
@@ -177,13 +178,16 @@ impl Gateway {
         let now = WallMs(self.telemetry.clock().wall_ms());
         let member_count = self.sockets.bind(user, server, socket.clone(), now);
         self.sockets.say(user, server).await;
+        self.live_view
+            .audience()
+            .authenticated(socket.id, user, now);
         self.telemetry.connection_authenticated(user.0);
         self.telemetry.room_joined(member_count);
         let success = AuthSuccess {
             user_id: user.to_string(),
             socket_id: socket.id.to_string(),
         };
-        send(socket, "auth:success", &success);
+        self.send(socket, "auth:success", &success);
         // Last, so that what the user missed comes after the answer.
         self.queues.wake_user(user).await;
     }
@@ -233,7 +237,7 @@ impl Gateway {
                             count: notification_ids.len(),
                             notification_ids,
                         };
-                        send(&socket, "notifications:markedRead", &marked);
+                        gateway.send(&socket, "notifications:markedRead", &marked);
                     }
                     Err(error) => {
                         tracing::error!(%error, "read notifications cannot be stored: {error}");
@@ -241,6 +245,13 @@ impl Gateway {
                 }
             },
         );
+    }
+
+    fn send(&self, socket: &SocketRef, event: &'static str, data: &impl serde::Serialize) {
+        match socket.emit(event, data) {
+            Ok(()) => self.live_view.audience().sent(1),
+            Err(error) => tracing::debug!(%error, "a client missed {event}: {error}"),
+        }
     }
 
     fn on_leave(&self, socket: &SocketRef, server: Place) {
@@ -252,6 +263,7 @@ impl Gateway {
                 gateway.telemetry.room_left(left);
                 gateway.sockets.say(user, server).await;
             }
+            gateway.live_view.audience().closed(socket.id);
             let open = gateway.sockets.closed();
             gateway.telemetry.connection_closed(open, owner.is_some());
         });
@@ -275,10 +287,4 @@ pub(super) fn bus_error(error: InitError<Bus>) -> BusError {
 /// The user's room, on whichever server the sockets are.
 pub(super) fn room_of(user: UserId) -> String {
     format!("user:{user}")
-}
-
-fn send(socket: &SocketRef, event: &'static str, data: &impl serde::Serialize) {
-    if let Err(error) = socket.emit(event, data) {
-        tracing::debug!(%error, "a client missed {event}: {error}");
-    }
 }

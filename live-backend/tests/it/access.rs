@@ -43,6 +43,8 @@ const EXPECTED: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/metrics", [200, 200, 200, 200]),
     ("GET", "/openapi.json", [200, 200, 200, 200]),
     ("GET", "/api/live-view/status", [200, 200, 200, 200]),
+    ("GET", "/api/live-view/history", [401, 403, 403, 400]),
+    ("GET", "/api/live-view/requests", [401, 403, 403, 200]),
     ("GET", "/api/live-view/requests/{id}", [401, 403, 403, 404]),
     ("POST", "/api/live-view/control", [401, 403, 403, 400]),
     ("POST", "/api/live-view/simulate", [401, 403, 403, 400]),

@@ -22,6 +22,10 @@ mod kills;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod live_events;
+#[cfg(test)]
+mod live_status;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod metrics;

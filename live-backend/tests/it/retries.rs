@@ -21,7 +21,10 @@ fn visits(journey: &Value) -> Vec<(String, u64)> {
         .filter(|stage| stage["stage"] != "database")
         .map(|stage| {
             let name = stage["stage"].as_str().expect("a name").to_owned();
-            (name, stage["attempt"].as_u64().expect("a number"))
+            (
+                name,
+                stage["metadata"]["attempt"].as_u64().expect("a number"),
+            )
         })
         .collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: the answer's head. Does not belong here: the bytes (telemetry).
 
+use super::watch::Watcher;
 use crate::error::AppError;
 use crate::router::ServerState;
 use crate::telemetry::FollowError;
@@ -10,7 +11,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-pub(crate) async fn follow(State(server): State<ServerState>) -> Result<Response, AppError> {
+pub(crate) async fn follow(
+    State(server): State<ServerState>,
+    _watcher: Watcher,
+) -> Result<Response, AppError> {
     let follower = server.app.telemetry.follow().map_err(refusal)?;
     let kind = (header::CONTENT_TYPE, "application/octet-stream");
     Ok(([kind], Body::from_stream(follower.into_stream())).into_response())

@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::telemetry::journal::JournalEntry;
+use crate::telemetry::live::StageStatus;
 use crate::telemetry::topology::{Class, Place, TopologySettings, live_topology};
 use crate::telemetry::visit::AfterFailure;
 use flowreel_engine::model::event::{EventKind, Outcome};
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::recording::{ReelReader, StreamDecoder, StreamItem};
+use serde_json::Value;
 
-pub(super) fn topology() -> Topology {
+pub(in crate::telemetry) fn topology() -> Topology {
     live_topology(&TopologySettings {
         balancer_port: 8000,
         server_ports: [5001, 5002, 5003],
@@ -277,12 +279,19 @@ fn status_and_journey_tell_what_was_emitted() {
 
     let report = telemetry.request_report(request).expect("recent");
     assert_eq!(report.request.kind, "login");
-    assert_eq!(report.request.status, "completed");
+    assert_eq!(report.request.status, StageStatus::Completed);
     let stages: Vec<_> = report
         .request
         .stages
         .iter()
-        .map(|stage| (stage.stage, stage.attempt, stage.status))
+        .map(|stage| {
+            let attempt = stage.metadata.get("attempt").and_then(Value::as_u64);
+            (
+                stage.stage.name(),
+                attempt.unwrap_or(0),
+                stage.status.name(),
+            )
+        })
         .collect();
     assert_eq!(
         stages,
@@ -306,5 +315,20 @@ fn status_and_journey_tell_what_was_emitted() {
     assert_eq!(report.logs.len(), events.len());
     assert_eq!(report.request.stages[0].metadata["reason"], "round-robin");
     assert_eq!(report.request.stages[7].metadata["error"], "try again");
+    assert_eq!(report.request.stages[7].metadata["tier"], "retry-1");
+    let stage = serde_json::to_value(&report.request.stages[0]).expect("plain data");
+    let keys: Vec<&String> = stage.as_object().expect("a map").keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "component",
+            "duration",
+            "endTime",
+            "metadata",
+            "stage",
+            "startTime",
+            "status"
+        ]
+    );
     assert!(telemetry.request_report(RequestId(99)).is_none());
 }

@@ -201,7 +201,9 @@ impl Worker {
         }
         self.last_t_ns = event.t_ns;
         self.written += 1;
-        folded.journal.add(&event, detail.map(|detail| *detail));
+        let FoldedInner { fold, journal, tap } = folded;
+        tap.take_in(&event, detail.as_deref(), journal, fold.state());
+        journal.add(&event, detail.map(|detail| *detail));
     }
 
     /// Says in the reel, and as an event, how many events were lost since this was last said.

@@ -8,7 +8,7 @@
 use crate::models::WallMs;
 use crate::queue::{Job, first_queue};
 use crate::store::notifications::Notification;
-use crate::telemetry::{Place, Visit};
+use crate::telemetry::{Detail, Place, Visit};
 use crate::websocket::{DeliveryFault, InAppMessage};
 use crate::worker::{RunFailure, Worker};
 
@@ -75,7 +75,11 @@ async fn deliver(
             let written_at = worker.telemetry.now();
             let socket_id = sending.confirmed().await?;
             let since_ns = worker.telemetry.now().since_ns(written_at);
-            worker.telemetry.in_app_acknowledged(job.part, since_ns);
+            let told = Detail::default()
+                .id("notification", &message.id)
+                .number("user", job.user.0)
+                .id("socket", &socket_id);
+            worker.telemetry.in_app_confirmed(job.part, since_ns, told);
             Ok(socket_id)
         }
         Err(fault) => {

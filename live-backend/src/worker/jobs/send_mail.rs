@@ -8,7 +8,7 @@
 use crate::queue::{Job, first_queue};
 use crate::store::StoreError;
 use crate::store::notifications::Notification;
-use crate::telemetry::{Place, Visit};
+use crate::telemetry::{Detail, Place, Visit};
 use crate::worker::{RunFailure, Worker};
 
 /// One run, to its end.
@@ -28,7 +28,12 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
     let call = visit.call(Place::Smtp);
     match worker.mailer.send(&notification).await {
         Ok(sent) => {
-            call.email_sent(sent.reply_code);
+            let told = Detail::default()
+                .id("notification", &notification.news.id)
+                .address("recipient", &notification.recipient.email)
+                .id("message_id", &sent.message_id)
+                .text("reply", &sent.reply);
+            call.email_sent_as(sent.reply_code, told);
             complete(
                 worker,
                 &job,

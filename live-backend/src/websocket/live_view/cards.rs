@@ -1,0 +1,269 @@
+//! The cards of the live view: the recording's figures with what only the backend knows.
+//!
+//! Belongs here: putting both together, one card per component. Does not belong here: counting (telemetry,
+//! presence, store), when a card is sent (watch.rs).
+
+use super::LiveView;
+use crate::load_balancer::Upstream;
+use crate::telemetry::Place;
+use crate::telemetry::live::figures::ChannelRates;
+use crate::telemetry::status::{
+    ComponentStatus, DatabaseStatus, EmailStatus, LiveStatus, QueueStatus, RecordingStatus,
+    RequestTotals, ServerStatus, SystemMetrics, WebsocketStatus,
+};
+use crate::websocket::audience::{ByServer, OnlineUser, Present, Room};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+/// Everything, as `GET /api/live-view/status` answers it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    pub(crate) components: Vec<ComponentStatus>,
+    pub(crate) metrics: SystemMetrics,
+    pub(crate) timestamp: u64,
+    #[serde(flatten)]
+    pub(crate) cards: Cards,
+    channels: ChannelRates,
+    online_users: Vec<OnlineUser>,
+    requests: RequestTotals,
+    recording: RecordingStatus,
+}
+
+/// The six groups of cards (requirements LV-138).
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cards {
+    load_balancer: LoadBalancerCard,
+    servers: Vec<ServerStatus>,
+    pub(super) queues: Vec<QueueStatus>,
+    pub(super) database: DatabaseCard,
+    pub(super) websocket: WebsocketCard,
+    email: EmailStatus,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoadBalancerCard {
+    status: &'static str,
+    algorithm: &'static str,
+    total_requests: u64,
+    servers: Vec<BalancedServer>,
+    sticky_sessions: ByServer,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BalancedServer {
+    id: &'static str,
+    url: String,
+    healthy: bool,
+    active_connections: u64,
+    requests_handled: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DatabaseCard {
+    #[serde(flatten)]
+    recorded: DatabaseStatus,
+    pub(super) reads_per_second: f64,
+    pub(super) writes_per_second: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WebsocketCard {
+    #[serde(flatten)]
+    pub(super) recorded: WebsocketStatus,
+    authenticated_users: u64,
+    by_server: BTreeMap<&'static str, u64>,
+    rooms: Vec<Room>,
+}
+
+impl LiveView {
+    /// Everything as it is now.
+    pub(crate) fn status(&self) -> Status {
+        let parts = &self.inner.parts;
+        let LiveStatus {
+            components,
+            metrics,
+            timestamp,
+            servers,
+            queues,
+            database,
+            mut websocket,
+            email,
+            channels,
+            requests,
+            recording,
+        } = parts.telemetry.status();
+        let rates = self
+            .inner
+            .rates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (reads_per_second, writes_per_second) = rates.store_per_s();
+        websocket.messages_per_second = rates.messages_per_s();
+        drop(rates);
+        let Present {
+            sockets,
+            user_count,
+            users,
+            mut rooms,
+        } = self.inner.audience.now(&Place::SERVERS);
+        rooms.push(self.room());
+        let cards = Cards {
+            load_balancer: self.load_balancer(&sockets),
+            servers,
+            queues,
+            database: DatabaseCard {
+                recorded: database,
+                reads_per_second,
+                writes_per_second,
+            },
+            websocket: WebsocketCard {
+                recorded: websocket,
+                authenticated_users: user_count,
+                by_server: sockets.by_server,
+                rooms,
+            },
+            email,
+        };
+        Status {
+            components,
+            metrics,
+            timestamp,
+            cards,
+            channels,
+            online_users: users,
+            requests,
+            recording,
+        }
+    }
+
+    fn load_balancer(&self, sockets: &ByServer) -> LoadBalancerCard {
+        let parts = &self.inner.parts;
+        let server = |upstream: &Arc<Upstream>| {
+            let id = upstream.place.name();
+            let connected = sockets.by_server.get(id).copied().unwrap_or(0);
+            BalancedServer {
+                id,
+                url: format!("http://{}", upstream.authority),
+                healthy: upstream.is_healthy(),
+                active_connections: connected + upstream.in_progress_count(),
+                requests_handled: upstream.handled_count(),
+            }
+        };
+        let servers: Vec<BalancedServer> = parts.upstreams.all().iter().map(server).collect();
+        LoadBalancerCard {
+            status: if parts.stopping.is_cancelled() {
+                "inactive"
+            } else {
+                "active"
+            },
+            algorithm: parts.upstreams.algorithm().name(),
+            total_requests: servers.iter().map(|server| server.requests_handled).sum(),
+            servers,
+            // A client stays on the server of its socket, so these are one.
+            sticky_sessions: sockets.clone(),
+        }
+    }
+}
+
+impl Status {
+    /// What there is to say about one component beside its status.
+    pub(super) fn card_of(&self, place: Place) -> Option<Value> {
+        let cards = &self.cards;
+        let of_queue = |card: &&QueueStatus| card.name == place.name();
+        let of_component = || {
+            let found = self.components.iter().find(|it| it.id == place.name())?;
+            serde_json::to_value(found).ok()
+        };
+        match place {
+            Place::Balancer => serde_json::to_value(&cards.load_balancer).ok(),
+            Place::Server1 | Place::Server2 | Place::Server3 => {
+                let found = cards.servers.iter().find(|card| card.id == place.name())?;
+                serde_json::to_value(found).ok()
+            }
+            Place::Mail
+            | Place::Retry1
+            | Place::Retry2
+            | Place::InApp
+            | Place::InAppRetry
+            | Place::Dlq => serde_json::to_value(cards.queues.iter().find(of_queue)?).ok(),
+            Place::Database => serde_json::to_value(&cards.database).ok(),
+            Place::Websocket => serde_json::to_value(&cards.websocket).ok(),
+            Place::Smtp => serde_json::to_value(&cards.email).ok(),
+            Place::Clients | Place::MailWorker | Place::InAppWorker => of_component(),
+        }
+    }
+
+    /// How many of the places answer their health checks.
+    pub(super) fn up_count(&self, places: &[Place]) -> usize {
+        let is_up = |place: &&Place| {
+            let found = self.components.iter().find(|it| it.id == place.name());
+            found.is_some_and(|component| component.healthy)
+        };
+        places.iter().filter(is_up).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Clock, Recorder, RecordingSettings, topology};
+
+    #[test]
+    fn there_are_exactly_six_groups_of_cards() {
+        let map = topology::live_topology(&topology::TopologySettings {
+            balancer_port: 8000,
+            server_ports: [5001, 5002, 5003],
+            websocket_port: 8000,
+            mail_worker_servers: 5,
+            mail_rate_per_s: 5.0,
+            in_app_worker_servers: 10,
+            in_app_rate_per_s: 10.0,
+        });
+        let settings = RecordingSettings::default();
+        let recorder = Recorder::start(Clock::start(), map, &settings).expect("a thread");
+        let status = recorder.telemetry().status();
+        let cards = Cards {
+            load_balancer: LoadBalancerCard {
+                status: "active",
+                algorithm: "round-robin",
+                total_requests: 0,
+                servers: Vec::new(),
+                sticky_sessions: ByServer::default(),
+            },
+            servers: status.servers,
+            queues: status.queues,
+            database: DatabaseCard {
+                recorded: status.database,
+                reads_per_second: 0.0,
+                writes_per_second: 0.0,
+            },
+            websocket: WebsocketCard {
+                recorded: status.websocket,
+                authenticated_users: 0,
+                by_server: BTreeMap::new(),
+                rooms: Vec::new(),
+            },
+            email: status.email,
+        };
+        let value = serde_json::to_value(cards).unwrap();
+        let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
+        let expected = [
+            "database",
+            "email",
+            "loadBalancer",
+            "queues",
+            "servers",
+            "websocket",
+        ];
+        assert_eq!(keys, expected);
+        recorder.finish().expect("it runs");
+    }
+}
