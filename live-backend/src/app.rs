@@ -22,7 +22,7 @@ use crate::faults::Faults;
 use crate::load_balancer::Upstreams;
 use crate::models::WallMs;
 use crate::notification_service::NotificationService;
-use crate::queue::Queues;
+use crate::queue::{QueueError, Queues};
 use crate::security::passwords::Passwords;
 use crate::security::tokens::Tokens;
 use crate::server::BindError;
@@ -132,6 +132,8 @@ pub(crate) enum StartError {
         #[from]
         source: StoreError,
     },
+    #[error(transparent)]
+    Queues(#[from] QueueError),
     #[error(transparent)]
     Recorder(#[from] RecorderError),
     #[error(transparent)]

@@ -160,6 +160,7 @@ const fn exit_code(error: &StartError) -> u8 {
         | StartError::Data { .. }
         | StartError::Locked { .. }
         | StartError::Store { .. }
+        | StartError::Queues(_)
         | StartError::Recorder(_)
         | StartError::Relay(_)
         | StartError::Bus(_) => ENVIRONMENT,

@@ -10,9 +10,11 @@
 
 mod embedded;
 mod left;
+mod redis;
 
 pub(crate) use embedded::Embedded;
 pub(crate) use left::LeftJob;
+pub(crate) use redis::Redis;
 
 use crate::models::{Channel, Priority, UserId, WallMs};
 use crate::store::jobs::NewJob;
@@ -49,12 +51,13 @@ pub(crate) struct Job {
 pub(crate) enum Queues {
     /// In memory over the stored rows, in this process.
     Embedded(Embedded),
+    /// On a Redis that several processes share, in BullMQ's layout.
+    Redis(Redis),
 }
 
 /// Why a queue does not answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum QueueError {
-    #[expect(dead_code, reason = "queues in another process can be out of reach")]
     #[error("queues cannot be reached: {text}; check that Redis runs and REDIS_URL names it")]
     Unreachable { text: String },
 }
@@ -109,15 +112,12 @@ pub(crate) enum Standing {
     },
 }
 
-#[expect(
-    clippy::unused_async,
-    reason = "queues in another process are waited for"
-)]
 impl Queues {
     /// Whether another request's jobs may be accepted, as far as this process knows.
     pub(crate) fn has_room(&self) -> bool {
         match self {
             Self::Embedded(queues) => queues.has_room(),
+            Self::Redis(queues) => queues.has_room(),
         }
     }
 
@@ -125,6 +125,7 @@ impl Queues {
     pub(crate) fn run_id(&self) -> Option<String> {
         match self {
             Self::Embedded(queues) => queues.run_id(),
+            Self::Redis(queues) => queues.run_id(),
         }
     }
 
@@ -132,6 +133,7 @@ impl Queues {
     pub(crate) async fn announce(&self, main: Part, from: Place, jobs: Vec<NewJob>) {
         match self {
             Self::Embedded(queues) => queues.announce(main, from, jobs),
+            Self::Redis(queues) => queues.announce(main, from, jobs).await,
         }
     }
 
@@ -139,6 +141,7 @@ impl Queues {
     pub(crate) async fn resume(&self, jobs: Vec<LeftJob>) {
         match self {
             Self::Embedded(queues) => queues.resume(jobs),
+            Self::Redis(queues) => queues.resume(jobs).await,
         }
     }
 
@@ -146,6 +149,7 @@ impl Queues {
     pub(crate) async fn has_job(&self, channel: Channel) {
         match self {
             Self::Embedded(queues) => queues.lane(channel).has_job().await,
+            Self::Redis(queues) => queues.has_job(channel).await,
         }
     }
 
@@ -154,6 +158,7 @@ impl Queues {
     pub(crate) async fn take(&self, channel: Channel) -> Option<Job> {
         match self {
             Self::Embedded(queues) => queues.lane(channel).take(),
+            Self::Redis(queues) => queues.take(channel).await,
         }
     }
 
@@ -161,33 +166,37 @@ impl Queues {
     pub(crate) async fn completed(&self, job: &Job) {
         match self {
             Self::Embedded(queues) => queues.lane(job.channel).ended(job.id, true),
+            Self::Redis(queues) => queues.completed(job).await,
         }
     }
 
     /// A taken job is gone without a good run, for example because it expired.
-    pub(crate) async fn dropped(&self, job: &Job, _reason: &str) {
+    pub(crate) async fn dropped(&self, job: &Job, reason: &str) {
         match self {
             Self::Embedded(queues) => queues.lane(job.channel).ended(job.id, false),
+            Self::Redis(queues) => queues.dropped(job, reason).await,
         }
     }
 
     /// The run of a taken job failed and it rests at `via`; its stages are recorded already.
-    pub(crate) async fn park(&self, job: Job, via: Place, rest: Duration, _reason: &str) {
+    pub(crate) async fn park(&self, job: Job, via: Place, rest: Duration, reason: &str) {
         match self {
             Self::Embedded(queues) => {
                 queues.lane(job.channel).ended(job.id, false);
                 queues.park(job, via, rest);
             }
+            Self::Redis(queues) => queues.park(job, via, rest, reason).await,
         }
     }
 
     /// The last run of a taken job failed and it rests with the dead letters.
-    pub(crate) async fn bury(&self, job: Job, _reason: &str) {
+    pub(crate) async fn bury(&self, job: Job, reason: &str) {
         match self {
             Self::Embedded(queues) => {
                 queues.lane(job.channel).ended(job.id, false);
                 queues.count_dead(1);
             }
+            Self::Redis(queues) => queues.bury(job, reason).await,
         }
     }
 
@@ -195,6 +204,7 @@ impl Queues {
     pub(crate) async fn wake_user(&self, user: UserId) {
         match self {
             Self::Embedded(queues) => queues.wake_user(user),
+            Self::Redis(queues) => queues.wake_user(user).await,
         }
     }
 
@@ -202,6 +212,7 @@ impl Queues {
     pub(crate) fn start(&self, tracker: &TaskTracker, stop: &CancellationToken) {
         match self {
             Self::Embedded(queues) => queues.start(tracker, stop),
+            Self::Redis(queues) => queues.start(tracker, stop),
         }
     }
 
@@ -209,20 +220,18 @@ impl Queues {
     pub(crate) async fn counts(&self) -> Result<[NamedCounts; 6], QueueError> {
         match self {
             Self::Embedded(queues) => Ok(queues.counts()),
+            Self::Redis(queues) => queues.counts().await,
         }
     }
 }
 
 /// What operators do.
-#[expect(
-    clippy::unused_async,
-    reason = "queues in another process are waited for"
-)]
 impl Queues {
     /// Nothing leaves a paused queue by itself; the answer is whether that changed anything.
     pub(crate) async fn set_paused(&self, queue: Place, paused: bool) -> Result<bool, QueueError> {
         match self {
             Self::Embedded(queues) => Ok(queues.set_paused(queue, paused)),
+            Self::Redis(queues) => queues.set_paused(queue, paused).await,
         }
     }
 
@@ -231,6 +240,7 @@ impl Queues {
     pub(crate) async fn drain(&self, queue: Place, delayed: bool) -> Result<Vec<Job>, QueueError> {
         match self {
             Self::Embedded(queues) => Ok(queues.drain(queue, delayed)),
+            Self::Redis(queues) => queues.drain(queue, delayed).await,
         }
     }
 
@@ -241,16 +251,18 @@ impl Queues {
                 queues.requeue(job);
                 Ok(())
             }
+            Self::Redis(queues) => queues.requeue(job).await,
         }
     }
 
     /// One dead letter is gone.
-    pub(crate) async fn discard(&self, _job: i64) -> Result<(), QueueError> {
+    pub(crate) async fn discard(&self, job: i64) -> Result<(), QueueError> {
         match self {
             Self::Embedded(queues) => {
                 queues.forget_dead(1);
                 Ok(())
             }
+            Self::Redis(queues) => queues.discard(job).await,
         }
     }
 
@@ -264,6 +276,7 @@ impl Queues {
     ) -> Result<(Vec<Dispatched>, u64), QueueError> {
         match self {
             Self::Embedded(queues) => Ok(queues.jobs(queue, phase, offset, limit)),
+            Self::Redis(queues) => queues.jobs(queue, phase, offset, limit).await,
         }
     }
 
@@ -275,6 +288,7 @@ impl Queues {
     ) -> Result<Option<Standing>, QueueError> {
         match self {
             Self::Embedded(queues) => Ok(queues.standing(queue, job)),
+            Self::Redis(queues) => queues.standing(queue, job).await,
         }
     }
 }

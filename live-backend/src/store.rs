@@ -4,6 +4,7 @@
 //! works (its folder), what the rows mean for people (notification service), jobs in memory (queue).
 
 mod embedded;
+pub(crate) mod foreign;
 pub(crate) mod histories;
 pub(crate) mod jobs;
 pub(crate) mod notifications;

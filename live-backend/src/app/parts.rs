@@ -5,10 +5,10 @@
 use super::StartError;
 use crate::config::{Ports, Process, QueuePart, Settings, StorePart};
 use crate::models::WallMs;
-use crate::queue::LeftJob;
+use crate::queue::{Embedded, LeftJob, Queues, Redis};
 use crate::store::{Store, StoreError, StoreWriter};
 use crate::telemetry::topology::{TopologySettings, live_topology};
-use crate::telemetry::{Clock, Recorder, RecorderError, RecordingSettings};
+use crate::telemetry::{Clock, Recorder, RecorderError, RecordingSettings, Telemetry};
 use crate::websocket::{Bus, BusError};
 use std::path::Path;
 use std::time::Duration;
@@ -24,9 +24,6 @@ pub(super) fn check_built(settings: &Settings) -> Result<(), StartError> {
     let refused = |what: &'static str, address: String| StartError::NotBuilt { what, address };
     if let StorePart::MongoDb(address) = &settings.store {
         return Err(refused("the store", address.to_string()));
-    }
-    if let QueuePart::Redis(address) = &settings.queue {
-        return Err(refused("the queue", address.to_string()));
     }
     Ok(())
 }
@@ -45,21 +42,46 @@ pub(super) async fn open_bus(queue: &QueuePart) -> Result<Bus, BusError> {
     match queue {
         QueuePart::Embedded => Ok(Bus::in_process()),
         QueuePart::Redis(address) => {
-            patiently("Redis", async || Bus::over_redis(address).await).await
+            let open = async || Bus::over_redis(address).await;
+            patiently("Redis", open, BusError::is_lasting).await
         }
     }
 }
 
-/// Waits for a service that is not there yet; services and roles may start in any order.
+/// Where jobs wait for workers.
+pub(super) async fn open_queues(
+    settings: &Settings,
+    telemetry: &Telemetry,
+    store: &Store,
+) -> Result<Queues, StartError> {
+    match &settings.queue {
+        QueuePart::Embedded => {
+            let dead_count = store.dead_job_count().await?;
+            Ok(Queues::Embedded(Embedded::new(
+                telemetry.clone(),
+                dead_count,
+            )))
+        }
+        QueuePart::Redis(address) => {
+            let url = address.with_secret();
+            let opened = Redis::open(url, telemetry.clone(), store.clone()).await;
+            Ok(Queues::Redis(opened?))
+        }
+    }
+}
+
+/// Waits for a service that is not there yet; services and roles may start in any order. One that refuses
+/// us for good is not waited for.
 pub(super) async fn patiently<T, E: std::fmt::Display>(
     service: &'static str,
     open: impl AsyncFn() -> Result<T, E>,
+    is_lasting: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
     let give_up_at = Instant::now() + SERVICE_PATIENCE;
     loop {
         let error = match open().await {
             Ok(opened) => return Ok(opened),
-            Err(error) if Instant::now() >= give_up_at => return Err(error),
+            Err(error) if is_lasting(&error) || Instant::now() >= give_up_at => return Err(error),
             Err(error) => error,
         };
         tracing::warn!(%error, service, "waiting for {service}: {error}");

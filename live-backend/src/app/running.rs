@@ -17,7 +17,7 @@ use crate::faults::Faults;
 use crate::load_balancer::Upstreams;
 use crate::models::WallMs;
 use crate::notification_service::NotificationService;
-use crate::queue::{Embedded, LeftJob, Queues};
+use crate::queue::LeftJob;
 use crate::security::hash_hex;
 use crate::security::passwords::Passwords;
 use crate::security::tokens::Tokens;
@@ -254,8 +254,7 @@ impl Worked {
         let (settings, telemetry) = (common.settings, common.telemetry);
         let faults = Arc::new(Faults::default());
         let mailer = work::start_relay(settings, data, &faults, &phases.relay).await?;
-        let queues = Embedded::new(telemetry.clone(), store.dead_job_count().await?);
-        let queues = Queues::Embedded(queues);
+        let queues = parts::open_queues(settings, telemetry, &store).await?;
         let sockets = Sockets::new(common.bus.clone());
         let service = NotificationService::new(store.clone(), queues.clone());
         let stopping = CancellationToken::new();

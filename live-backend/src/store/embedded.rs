@@ -4,6 +4,7 @@
 //! (store). SQLite's types stop at this folder.
 
 mod commit;
+mod foreign;
 mod histories;
 mod jobs;
 mod notifications;

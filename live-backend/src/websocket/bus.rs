@@ -49,8 +49,20 @@ struct Listeners {
 
 /// Why a message was not passed on.
 #[derive(Debug, thiserror::Error)]
-#[error("the bus between servers cannot be reached: {0}; check that Redis runs")]
+#[error(
+    "the bus between servers cannot be reached: {0}; check that Redis runs and REDIS_URL names it"
+)]
 pub(crate) struct BusError(#[from] redis::RedisError);
+
+impl BusError {
+    /// Trying again does not help: the name, the password or the address is wrong.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(
+            self.0.kind(),
+            redis::ErrorKind::AuthenticationFailed | redis::ErrorKind::InvalidClientConfig
+        )
+    }
+}
 
 impl Bus {
     /// A bus within this process.

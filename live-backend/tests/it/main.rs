@@ -34,6 +34,10 @@ mod npm;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod redis_outages;
+#[cfg(test)]
+mod redis_queues;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod retries;

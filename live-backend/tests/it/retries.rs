@@ -1,10 +1,11 @@
 //! Failing mails climb their ladder and end with the dead letters; a cured relay takes the rest.
 
 use crate::harness::{Backend, Folder, count, sound_reel, until};
+use crate::services::Redis;
 use flowreel_engine::model::event::EventKind;
 use serde_json::{Value, json};
 
-async fn break_relay(backend: &Backend, length: &str) {
+pub(crate) async fn break_relay(backend: &Backend, length: &str) {
     let fault = json!({"fault": {
         "target": "smtp", "kind": "error-rate", "probability": 1.0, "for": length,
     }});
@@ -31,9 +32,33 @@ fn visits(journey: &Value) -> Vec<(String, u64)> {
 
 #[tokio::test]
 async fn a_mail_refused_three_times_goes_through_both_retries_to_the_dead_letters() {
+    check_the_whole_ladder(&[]).await;
+}
+
+#[tokio::test]
+async fn on_redis_a_mail_refused_three_times_goes_through_both_retries_to_the_dead_letters() {
+    if let Some(redis) = Redis::start().await {
+        check_the_whole_ladder(&["--queue", &redis.url()]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_recovers_takes_the_mail_on_a_later_run() {
+    check_a_later_run(&[]).await;
+}
+
+#[tokio::test]
+async fn on_redis_a_relay_that_recovers_takes_the_mail_on_a_later_run() {
+    if let Some(redis) = Redis::start().await {
+        check_a_later_run(&["--queue", &redis.url()]).await;
+    }
+}
+
+async fn check_the_whole_ladder(parts: &[&str]) {
     let folder = Folder::new();
     // 300 s become 0.1 s, 1,800 s become 0.6 s.
-    let mut backend = Backend::start(folder.path(), &["--retry-scale", "3000"]);
+    let arguments = [&["--retry-scale", "3000"], parts].concat();
+    let mut backend = Backend::start(folder.path(), &arguments);
     break_relay(&backend, "1h").await;
     let body =
         json!({"username": "ada", "email": "ada@people.example", "password": "correct horse 1"});
@@ -70,11 +95,11 @@ async fn a_mail_refused_three_times_goes_through_both_retries_to_the_dead_letter
     }
 }
 
-#[tokio::test]
-async fn a_relay_that_recovers_takes_the_mail_on_a_later_run() {
+async fn check_a_later_run(parts: &[&str]) {
     let folder = Folder::new();
     // 300 s become 3 s: by then the fault of half a second is over.
-    let backend = Backend::start(folder.path(), &["--retry-scale", "100"]);
+    let arguments = [&["--retry-scale", "100"], parts].concat();
+    let backend = Backend::start(folder.path(), &arguments);
     break_relay(&backend, "500ms").await;
     let body =
         json!({"username": "ada", "email": "ada@people.example", "password": "correct horse 1"});

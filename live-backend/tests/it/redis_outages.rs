@@ -1,0 +1,85 @@
+//! Queues on Redis when something dies: the process in its runs, Redis itself, both stopped and killed.
+//!
+//! Belongs here: nothing lost, nothing twice. Does not belong here: the layout (redis_queues).
+
+use crate::harness::{Backend, Folder, until};
+use crate::redis_queues::{ask, sign_up};
+use crate::services::Redis;
+use std::collections::BTreeSet;
+
+/// Mails that a test waits for, at five a second.
+const MAILS: usize = 12;
+
+fn message_ids(mails: &[String]) -> BTreeSet<String> {
+    let id = |mail: &String| {
+        let line = mail.lines().find(|line| line.starts_with("Message-ID:"))?;
+        Some(line.to_owned())
+    };
+    mails.iter().filter_map(id).collect()
+}
+
+async fn all_arrive_once(backend: &Backend) {
+    until("every mail", async || {
+        (message_ids(&backend.mails()).len() == MAILS).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_no_job_and_the_next_one_runs_what_it_held() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    let folder = Folder::new();
+    let arguments = ["--queue", &redis.url()];
+    let mut backend = Backend::start(folder.path(), &arguments);
+    for number in 0..MAILS {
+        sign_up(&backend, &format!("ada{number}")).await;
+    }
+    until("the first mail", async || {
+        (!backend.mails().is_empty()).then_some(())
+    })
+    .await;
+    backend.kill();
+    let backend = Backend::start(folder.path(), &arguments);
+    all_arrive_once(&backend).await;
+    // The jobs of the dead process are over as well.
+    until("every job to be over", async || {
+        let mut connection = redis.connection().await;
+        let active: u64 = ask(&mut connection, &["LLEN", "bull:mail:active"]).await;
+        let waiting: u64 = ask(&mut connection, &["ZCARD", "bull:mail:prioritized"]).await;
+        (active + waiting == 0).then_some(())
+    })
+    .await;
+}
+
+async fn check_an_outage(end: impl FnOnce(&mut Redis)) {
+    let Some(mut redis) = Redis::start().await else {
+        return;
+    };
+    let folder = Folder::new();
+    let backend = Backend::start(folder.path(), &["--queue", &redis.url()]);
+    for number in 0..MAILS / 2 {
+        sign_up(&backend, &format!("ada{number}")).await;
+    }
+    until("the first mail", async || {
+        (!backend.mails().is_empty()).then_some(())
+    })
+    .await;
+    end(&mut redis);
+    for number in MAILS / 2..MAILS {
+        sign_up(&backend, &format!("ada{number}")).await;
+    }
+    redis.restart().await;
+    all_arrive_once(&backend).await;
+}
+
+#[tokio::test]
+async fn redis_may_stop_and_come_back_and_what_is_accepted_meanwhile_is_delivered() {
+    check_an_outage(Redis::stop).await;
+}
+
+#[tokio::test]
+async fn redis_may_be_killed_and_come_back_and_what_is_accepted_meanwhile_is_delivered() {
+    check_an_outage(Redis::kill).await;
+}
