@@ -140,6 +140,4 @@ pub(crate) enum StartError {
     Relay(#[from] RelayError),
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("{what} `{address}` is not spoken by this version; only `embedded` is")]
-    NotBuilt { what: &'static str, address: String },
 }

@@ -164,7 +164,6 @@ const fn exit_code(error: &StartError) -> u8 {
         | StartError::Recorder(_)
         | StartError::Relay(_)
         | StartError::Bus(_) => ENVIRONMENT,
-        StartError::NotBuilt { .. } => BAD_INPUT,
     }
 }
 

@@ -157,14 +157,17 @@ impl From<StoreError> for AppError {
             StoreError::Taken { field } => {
                 Self::conflict(field, format!("this {field} is already in use"))
             }
-            StoreError::Closed | StoreError::Sqlite { .. } => {
+            StoreError::Closed | StoreError::Refused { .. } | StoreError::Unavailable { .. } => {
                 tracing::error!(%error, "store operation failed: {error}");
                 Self::unavailable(
                     "store_unavailable",
                     "the store cannot be reached now, try again",
                 )
             }
-            StoreError::Open { .. } | StoreError::Corrupt { .. } => {
+            StoreError::Open { .. }
+            | StoreError::Unreachable { .. }
+            | StoreError::NoReplicaSet { .. }
+            | StoreError::Corrupt { .. } => {
                 tracing::error!(%error, "store holds what it should not: {error}");
                 Self::internal()
             }

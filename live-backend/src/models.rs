@@ -118,7 +118,7 @@ named_set! {
 
 /// Where a message stands, as signups and logins tell it. A row and its job are stored together, so
 /// what was accepted is queued at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TrackedStatus {
     /// In a queue, or waiting for its next run.

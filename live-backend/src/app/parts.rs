@@ -6,11 +6,10 @@ use super::StartError;
 use crate::config::{Ports, Process, QueuePart, Settings, StorePart};
 use crate::models::WallMs;
 use crate::queue::{Embedded, LeftJob, Queues, Redis};
-use crate::store::{Store, StoreError, StoreWriter};
+use crate::store::{Store, StoreError};
 use crate::telemetry::topology::{TopologySettings, live_topology};
 use crate::telemetry::{Clock, Recorder, RecorderError, RecordingSettings, Telemetry};
 use crate::websocket::{Bus, BusError};
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -18,19 +17,6 @@ use tokio::time::Instant;
 const SERVICE_PATIENCE: Duration = Duration::from_secs(60);
 /// How often it looks for them.
 const SERVICE_LOOK: Duration = Duration::from_millis(500);
-
-/// Refuses services that are not spoken to, so that nobody believes to run on them.
-pub(super) fn check_built(settings: &Settings) -> Result<(), StartError> {
-    let refused = |what: &'static str, address: String| StartError::NotBuilt { what, address };
-    if let StorePart::MongoDb(address) = &settings.store {
-        return Err(refused("the store", address.to_string()));
-    }
-    Ok(())
-}
-
-pub(super) fn open_store(folder: &Path) -> Result<(Store, StoreWriter), StoreError> {
-    Store::open(folder)
-}
 
 /// Whether a start of this process may have to wait.
 pub(super) fn waits(settings: &Settings) -> bool {

@@ -54,7 +54,6 @@ struct Worked {
 impl Running {
     /// Starts this process's parts; when this returns, every port of it answers.
     pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
-        parts::check_built(&settings)?;
         let mut listeners = Listeners::bind(&settings).await?;
         let ports = listeners.ports(&settings);
         let data = DataFolder::open(&settings.data).await?;
@@ -67,7 +66,7 @@ impl Running {
 
         let waiting = parts::waits(&settings).then(|| Waiting::begin(&listeners));
         let stored = if has_app(settings.process) {
-            let (store, writer) = parts::open_store(data.path())?;
+            let (store, writer) = Store::open(&settings.store, data.path()).await?;
             let left = parts::left_jobs(&store).await?;
             Some((store, writer, left))
         } else {
@@ -196,6 +195,7 @@ impl Running {
         }
         if let Some(worked) = &self.worked {
             worked.app.stopping.cancel();
+            worked.app.store.stop_waiting();
         }
         phases.workers.end().await;
         // Polling clients wait inside a request, so sockets close before requests are waited for.

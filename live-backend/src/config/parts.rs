@@ -4,6 +4,7 @@
 //! secrets. Does not belong here: speaking to a service.
 
 use super::{Args, ConfigError, Process, Sources};
+use crate::store::MongoAddress;
 use std::fmt;
 
 /// Redis's own port.
@@ -13,7 +14,7 @@ const REDIS_PORT: u16 = 6379;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StorePart {
     Embedded,
-    MongoDb(Address),
+    MongoDb(MongoAddress),
 }
 
 /// Where jobs wait, and by what the processes of one system talk to each other.
@@ -61,15 +62,20 @@ pub(super) fn store(args: &Args, sources: &Sources<'_>) -> Result<StorePart, Con
     let Some(text) = text.filter(|text| text != "embedded") else {
         return Ok(StorePart::Embedded);
     };
-    let has_scheme = text.starts_with("mongodb://") || text.starts_with("mongodb+srv://");
-    let is_known = has_scheme && mongodb::options::ConnectionString::parse(&text).is_ok();
-    if is_known {
-        return Ok(StorePart::MongoDb(Address(text)));
+    if !MongoAddress::is_meant_by(&text) {
+        return Err(ConfigError(format!(
+            "--store `{}` is no store; write `embedded` or mongodb://HOST:PORT/DATABASE",
+            without_secret(&text)
+        )));
     }
-    Err(ConfigError(format!(
-        "--store `{}` is no store; write `embedded` or mongodb://HOST:PORT/DATABASE",
-        without_secret(&text)
-    )))
+    let wrong = |error| {
+        ConfigError(format!(
+            "the address of MongoDB (--store, FLOWREEL_STORE or MONGODB_URI) cannot be used: {error}"
+        ))
+    };
+    MongoAddress::parse(&text)
+        .map(StorePart::MongoDb)
+        .map_err(wrong)
 }
 
 pub(super) fn queue(args: &Args, sources: &Sources<'_>) -> Result<QueuePart, ConfigError> {
@@ -191,6 +197,44 @@ mod tests {
     }
 
     #[test]
+    fn mongodb_is_used_where_an_address_is_given_and_the_embedded_store_otherwise() {
+        assert_eq!(read(&[], &[]).unwrap().store, StorePart::Embedded);
+        let uri = (
+            "MONGODB_URI",
+            "mongodb://localhost:27017/notification_system",
+        );
+        for (args, environment) in [
+            (vec![], vec![uri]),
+            (vec!["--store", uri.1], vec![]),
+            (
+                vec![],
+                vec![
+                    ("FLOWREEL_STORE", uri.1),
+                    ("MONGODB_URI", "mongodb://other"),
+                ],
+            ),
+        ] {
+            let StorePart::MongoDb(address) = read(&args, &environment).unwrap().store else {
+                panic!("{args:?} {environment:?}");
+            };
+            assert_eq!(address.to_string(), uri.1);
+        }
+        let settings = read(&["--store", "embedded"], &[uri]).unwrap();
+        assert_eq!(settings.store, StorePart::Embedded);
+        for text in [
+            "mongodb://u:secret@",
+            "postgres://u:secret@host/d",
+            "mongodb+srv://u:secret@h",
+        ] {
+            let error = read(&["--store", text], &[]).unwrap_err();
+            assert!(
+                error.contains("--store") && !error.contains("secret"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn addresses_keep_their_secrets() {
         let environment = [
             ("REDIS_URL", "redis://u:secret@h:1"),
@@ -200,7 +244,7 @@ mod tests {
         let shown = format!("{:?} {:?}", settings.queue, settings.store);
         assert!(!shown.contains("secret"), "{shown}");
         assert!(shown.contains("redis://***@h:1"), "{shown}");
-        assert!(shown.contains("mongodb://***@h:2/d"), "{shown}");
+        assert!(shown.contains("mongodb://h:2/d"), "{shown}");
     }
 
     #[test]

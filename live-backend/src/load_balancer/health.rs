@@ -59,6 +59,7 @@ async fn check(
         return;
     };
     let answer = tokio::time::timeout(TIMEOUT, client.request(request)).await;
+    upstream.was_there(matches!(answer, Ok(Ok(_))));
     let changed = match answer {
         Ok(Ok(response)) if response.status().is_success() => upstream.checked(true),
         // It says itself that it takes nothing now: no second look is needed.

@@ -17,6 +17,8 @@ pub(crate) struct Upstream {
     /// `127.0.0.1:5001`.
     pub(crate) authority: String,
     is_healthy: AtomicBool,
+    /// It answered the last check, well or not.
+    is_there: AtomicBool,
     failed_checks: AtomicU32,
     in_progress: AtomicU64,
     tunnels: AtomicU64,
@@ -79,6 +81,7 @@ impl Upstream {
             place,
             authority,
             is_healthy: AtomicBool::new(true),
+            is_there: AtomicBool::new(true),
             failed_checks: AtomicU32::new(0),
             in_progress: AtomicU64::new(0),
             tunnels: AtomicU64::new(0),
@@ -118,7 +121,18 @@ impl Upstream {
     pub(super) fn failed(&self) -> bool {
         self.failed_checks
             .store(FAILED_CHECKS_MAX, Ordering::Relaxed);
+        self.is_there.store(false, Ordering::Relaxed);
         self.is_healthy.swap(false, Ordering::Relaxed)
+    }
+
+    /// It takes requests, though it may answer that something behind it is down.
+    fn is_there(&self) -> bool {
+        self.is_there.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a check was answered at all.
+    pub(super) fn was_there(&self, is_there: bool) {
+        self.is_there.store(is_there, Ordering::Relaxed);
     }
 
     /// A check ended; the answer is the new health where it changed.
@@ -178,13 +192,25 @@ impl Upstreams {
     }
 
     /// The wanted server where it is healthy, else one by the algorithm; none tried before.
+    ///
+    /// Where none is healthy something that all of them need is down: one that answers at all says what.
     pub(super) fn choose(
         &self,
         wanted: Option<usize>,
         tried: &[usize],
     ) -> Option<(Arc<Upstream>, &'static str)> {
+        self.choose_among(wanted, tried, Upstream::is_healthy)
+            .or_else(|| self.choose_among(wanted, tried, Upstream::is_there))
+    }
+
+    fn choose_among(
+        &self,
+        wanted: Option<usize>,
+        tried: &[usize],
+        is_fit: fn(&Upstream) -> bool,
+    ) -> Option<(Arc<Upstream>, &'static str)> {
         let may_take =
-            |upstream: &Arc<Upstream>| upstream.is_healthy() && !tried.contains(&upstream.index);
+            |upstream: &Arc<Upstream>| is_fit(upstream) && !tried.contains(&upstream.index);
         let wanted = wanted.and_then(|index| self.servers.get(index));
         if let Some(upstream) = wanted.filter(|&upstream| may_take(upstream)) {
             return Some((Arc::clone(upstream), "sticky"));
@@ -274,6 +300,22 @@ mod tests {
         assert!(upstreams.all()[2].failed());
         assert_ne!(chosen(&upstreams, Some(2), &[]), Some(2));
         assert_eq!(chosen(&upstreams, None, &[0, 1, 2]), None);
+    }
+
+    #[test]
+    fn where_none_is_healthy_one_that_answers_says_why() {
+        let upstreams = three();
+        for upstream in upstreams.all() {
+            upstream.checked(false);
+            upstream.checked(false);
+        }
+        assert!(upstreams.all()[0].is_there() && !upstreams.all()[0].is_healthy());
+        upstreams.all()[1].failed();
+        upstreams.all()[2].was_there(false);
+        assert_eq!(chosen(&upstreams, Some(1), &[]), Some(0));
+        assert_eq!(chosen(&upstreams, None, &[0]), None);
+        upstreams.all()[2].checked(true);
+        assert_eq!(chosen(&upstreams, None, &[]), Some(2));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use super::{PATIENCE, PartStatus};
 use crate::config::{Address, QueuePart, Relay, RemoteRelay, Security, Settings, StorePart};
+use crate::store::MongoAddress;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
@@ -18,7 +19,7 @@ pub(super) async fn ask(settings: &Settings, healths: &[&Value]) -> Vec<PartStat
         match &settings.store {
             StorePart::Embedded => embedded("store"),
             StorePart::MongoDb(address) => {
-                in_time("store", address.to_string(), mongodb(address)).await
+                in_time("store", address.to_string(), asked(address)).await
             }
         }
     };
@@ -80,15 +81,8 @@ async fn redis(address: &Address) -> Result<(), String> {
     asking.await.map(drop).map_err(|error| error.to_string())
 }
 
-async fn mongodb(address: &Address) -> Result<(), String> {
-    let asking = async {
-        let mut options = mongodb::options::ClientOptions::parse(address.with_secret()).await?;
-        options.server_selection_timeout = Some(PATIENCE);
-        let client = mongodb::Client::with_options(options)?;
-        let ping = mongodb::bson::doc! { "ping": 1 };
-        client.database("admin").run_command(ping).await
-    };
-    asking.await.map(drop).map_err(|error| error.to_string())
+async fn asked(address: &MongoAddress) -> Result<(), String> {
+    address.answers().await.map_err(|error| error.to_string())
 }
 
 /// A relay that is well greets with 220; behind TLS from the first byte, that it listens must do.

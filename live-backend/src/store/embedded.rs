@@ -30,7 +30,7 @@ const FILE_NAME: &str = "store.sqlite3";
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite {
+        Self::Refused {
             text: error.to_string(),
         }
     }

@@ -28,6 +28,7 @@ impl Store {
     ) -> Result<Adopted, StoreError> {
         match self {
             Self::Embedded(store) => store.adopt(user, news, now).await,
+            Self::MongoDb(store) => Box::pin(store.adopt(user, news, now)).await,
         }
     }
 }

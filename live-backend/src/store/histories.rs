@@ -97,6 +97,7 @@ impl Store {
     ) -> Result<(Vec<Signup>, u64), StoreError> {
         match self {
             Self::Embedded(store) => store.signups(which, page).await,
+            Self::MongoDb(store) => Box::pin(store.signups(which, page)).await,
         }
     }
 
@@ -104,6 +105,7 @@ impl Store {
     pub(crate) async fn welcome_email(&self, user: UserId) -> Result<Option<Tracked>, StoreError> {
         match self {
             Self::Embedded(store) => store.welcome_email(user).await,
+            Self::MongoDb(store) => Box::pin(store.welcome_email(user)).await,
         }
     }
 
@@ -111,6 +113,7 @@ impl Store {
     pub(crate) async fn signup_statistics(&self) -> Result<SignupStatistics, StoreError> {
         match self {
             Self::Embedded(store) => store.signup_statistics().await,
+            Self::MongoDb(store) => Box::pin(store.signup_statistics()).await,
         }
     }
 
@@ -123,6 +126,7 @@ impl Store {
     ) -> Result<(Vec<Login>, u64), StoreError> {
         match self {
             Self::Embedded(store) => store.logins(which, user, page).await,
+            Self::MongoDb(store) => Box::pin(store.logins(which, user, page)).await,
         }
     }
 
@@ -134,6 +138,7 @@ impl Store {
     ) -> Result<Option<UserId>, StoreError> {
         match self {
             Self::Embedded(store) => store.verify_email(token_hash, now).await,
+            Self::MongoDb(store) => Box::pin(store.verify_email(token_hash, now)).await,
         }
     }
 }

@@ -54,6 +54,7 @@ impl Store {
     pub(crate) async fn run_began(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.run_began(run, now).await,
+            Self::MongoDb(store) => Box::pin(store.run_began(run, now)).await,
         }
     }
 
@@ -67,6 +68,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.run_delivered(run, message_id, socket_id, now).await,
+            Self::MongoDb(store) => {
+                Box::pin(store.run_delivered(run, message_id, socket_id, now)).await
+            }
         }
     }
 
@@ -80,6 +84,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.run_delayed(run, station, due_at, now).await,
+            Self::MongoDb(store) => Box::pin(store.run_delayed(run, station, due_at, now)).await,
         }
     }
 
@@ -87,6 +92,7 @@ impl Store {
     pub(crate) async fn run_dead(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.run_dead(run, now).await,
+            Self::MongoDb(store) => Box::pin(store.run_dead(run, now)).await,
         }
     }
 
@@ -94,6 +100,7 @@ impl Store {
     pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.run_expired(run, now).await,
+            Self::MongoDb(store) => Box::pin(store.run_expired(run, now)).await,
         }
     }
 
@@ -107,6 +114,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Self::Embedded(store) => store.confirm_late(user, notification, socket_id, now).await,
+            Self::MongoDb(store) => {
+                Box::pin(store.confirm_late(user, notification, socket_id, now)).await
+            }
         }
     }
 
@@ -114,6 +124,7 @@ impl Store {
     pub(crate) async fn open_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         match self {
             Self::Embedded(store) => store.open_jobs().await,
+            Self::MongoDb(store) => Box::pin(store.open_jobs()).await,
         }
     }
 
@@ -121,6 +132,7 @@ impl Store {
     pub(crate) async fn dead_job_count(&self) -> Result<u64, StoreError> {
         match self {
             Self::Embedded(store) => store.dead_job_count().await,
+            Self::MongoDb(store) => Box::pin(store.dead_job_count()).await,
         }
     }
 }

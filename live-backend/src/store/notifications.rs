@@ -88,6 +88,7 @@ impl Store {
     ) -> Result<Option<Notification>, StoreError> {
         match self {
             Self::Embedded(store) => store.notification(id).await,
+            Self::MongoDb(store) => Box::pin(store.notification(id)).await,
         }
     }
 
@@ -100,6 +101,7 @@ impl Store {
     ) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Embedded(store) => store.mark_read(user, ids, now).await,
+            Self::MongoDb(store) => Box::pin(store.mark_read(user, ids, now)).await,
         }
     }
 
@@ -112,6 +114,7 @@ impl Store {
     ) -> Result<(Vec<Listed>, u64), StoreError> {
         match self {
             Self::Embedded(store) => store.notifications_of(user, channel, page).await,
+            Self::MongoDb(store) => Box::pin(store.notifications_of(user, channel, page)).await,
         }
     }
 }

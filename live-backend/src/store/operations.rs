@@ -49,6 +49,7 @@ impl Store {
     ) -> Result<(Vec<JobRecord>, u64), StoreError> {
         match self {
             Self::Embedded(store) => store.job_records(filter, page).await,
+            Self::MongoDb(store) => Box::pin(store.job_records(filter, page)).await,
         }
     }
 
@@ -60,6 +61,7 @@ impl Store {
     ) -> Result<Option<StoredJob>, StoreError> {
         match self {
             Self::Embedded(store) => store.requeue_dead(job, now).await,
+            Self::MongoDb(store) => Box::pin(store.requeue_dead(job, now)).await,
         }
     }
 
@@ -73,6 +75,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         match self {
             Self::Embedded(store) => store.remove_jobs(jobs, removal, now).await,
+            Self::MongoDb(store) => Box::pin(store.remove_jobs(jobs, removal, now)).await,
         }
     }
 
@@ -80,6 +83,7 @@ impl Store {
     pub(crate) async fn settings(&self) -> Result<Vec<(String, String)>, StoreError> {
         match self {
             Self::Embedded(store) => store.settings().await,
+            Self::MongoDb(store) => Box::pin(store.settings()).await,
         }
     }
 
@@ -91,6 +95,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.set_setting(name, value).await,
+            Self::MongoDb(store) => Box::pin(store.set_setting(name, value)).await,
         }
     }
 }

@@ -42,6 +42,7 @@ impl Store {
     ) -> Result<Vec<NewJob>, StoreError> {
         match self {
             Self::Embedded(store) => store.record_purchase(purchase, news, now).await,
+            Self::MongoDb(store) => Box::pin(store.record_purchase(purchase, news, now)).await,
         }
     }
 
@@ -54,6 +55,7 @@ impl Store {
     ) -> Result<Option<Vec<NewJob>>, StoreError> {
         match self {
             Self::Embedded(store) => store.record_friend_request(request, news, now).await,
+            Self::MongoDb(store) => Box::pin(store.record_friend_request(request, news, now)).await,
         }
     }
 
@@ -66,6 +68,7 @@ impl Store {
     ) -> Result<Vec<NewJob>, StoreError> {
         match self {
             Self::Embedded(store) => store.record_reset(reset, news, now).await,
+            Self::MongoDb(store) => Box::pin(store.record_reset(reset, news, now)).await,
         }
     }
 }

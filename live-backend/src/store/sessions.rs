@@ -37,6 +37,7 @@ impl Store {
     ) -> Result<Vec<NewJob>, StoreError> {
         match self {
             Self::Embedded(store) => store.record_login(session, news, now).await,
+            Self::MongoDb(store) => Box::pin(store.record_login(session, news, now)).await,
         }
     }
 
@@ -48,6 +49,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.record_failed_login(user, now).await,
+            Self::MongoDb(store) => Box::pin(store.record_failed_login(user, now)).await,
         }
     }
 
@@ -59,6 +61,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.open_session(session, now).await,
+            Self::MongoDb(store) => Box::pin(store.open_session(session, now)).await,
         }
     }
 
@@ -71,6 +74,7 @@ impl Store {
     ) -> Result<Option<(UserId, String)>, StoreError> {
         match self {
             Self::Embedded(store) => store.rotate_refresh(old_hash, new_hash, now).await,
+            Self::MongoDb(store) => Box::pin(store.rotate_refresh(old_hash, new_hash, now)).await,
         }
     }
 
@@ -78,6 +82,7 @@ impl Store {
     pub(crate) async fn end_session(&self, id: String, now: WallMs) -> Result<bool, StoreError> {
         match self {
             Self::Embedded(store) => store.end_session(id, now).await,
+            Self::MongoDb(store) => Box::pin(store.end_session(id, now)).await,
         }
     }
 
@@ -89,6 +94,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Self::Embedded(store) => store.is_session_open(id, now).await,
+            Self::MongoDb(store) => Box::pin(store.is_session_open(id, now)).await,
         }
     }
 
@@ -100,6 +106,7 @@ impl Store {
     ) -> Result<Vec<Session>, StoreError> {
         match self {
             Self::Embedded(store) => store.open_sessions(user, now).await,
+            Self::MongoDb(store) => Box::pin(store.open_sessions(user, now)).await,
         }
     }
 
@@ -111,6 +118,7 @@ impl Store {
     ) -> Result<usize, StoreError> {
         match self {
             Self::Embedded(store) => store.end_sessions(user, now).await,
+            Self::MongoDb(store) => Box::pin(store.end_sessions(user, now)).await,
         }
     }
 }

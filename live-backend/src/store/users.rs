@@ -39,6 +39,7 @@ impl Store {
     ) -> Result<(UserId, Vec<NewJob>), StoreError> {
         match self {
             Self::Embedded(store) => store.create_user(user, news, now).await,
+            Self::MongoDb(store) => Box::pin(store.create_user(user, news, now)).await,
         }
     }
 
@@ -46,6 +47,7 @@ impl Store {
     pub(crate) async fn user_by_email(&self, email: String) -> Result<Option<User>, StoreError> {
         match self {
             Self::Embedded(store) => store.user_by_email(email).await,
+            Self::MongoDb(store) => Box::pin(store.user_by_email(email)).await,
         }
     }
 
@@ -53,6 +55,7 @@ impl Store {
     pub(crate) async fn user_by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
         match self {
             Self::Embedded(store) => store.user_by_id(id).await,
+            Self::MongoDb(store) => Box::pin(store.user_by_id(id)).await,
         }
     }
 }

@@ -30,6 +30,8 @@ mod load;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod mongodb;
+#[cfg(test)]
 mod npm;
 #[cfg(test)]
 mod raw;
