@@ -5,6 +5,7 @@
 
 mod data;
 mod listen;
+mod outage;
 mod parts;
 mod phases;
 mod running;
@@ -19,6 +20,7 @@ pub(crate) use running::Running;
 use crate::config::Settings;
 use crate::email::transport::RelayError;
 use crate::faults::Faults;
+use crate::injection::Generated;
 use crate::load_balancer::Upstreams;
 use crate::models::WallMs;
 use crate::notification_service::NotificationService;
@@ -29,6 +31,7 @@ use crate::server::BindError;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{RecorderError, Telemetry};
 use crate::websocket::{BusError, LiveView, Sockets};
+use crate::worker::crew::Crews;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +49,8 @@ pub(crate) struct App {
     pub(crate) sockets: Sockets,
     pub(crate) live_view: LiveView,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) crews: Arc<Crews>,
+    pub(crate) generated: Generated,
     pub(crate) upstreams: Arc<Upstreams>,
     /// By which servers know their balancer.
     pub(crate) hop_secret: String,

@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod notifications;
 mod paging;
 pub(crate) mod purchases;
+pub(crate) mod queues;
 pub(crate) mod reset_passwords;
 pub(crate) mod sessions;
 pub(crate) mod signups;

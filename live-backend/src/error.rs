@@ -157,7 +157,10 @@ impl From<StoreError> for AppError {
             StoreError::Taken { field } => {
                 Self::conflict(field, format!("this {field} is already in use"))
             }
-            StoreError::Closed | StoreError::Refused { .. } | StoreError::Unavailable { .. } => {
+            StoreError::Closed
+            | StoreError::Injected
+            | StoreError::Refused { .. }
+            | StoreError::Unavailable { .. } => {
                 tracing::error!(%error, "store operation failed: {error}");
                 Self::unavailable(
                     "store_unavailable",

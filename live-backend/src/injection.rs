@@ -25,13 +25,139 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Requests sent and not answered at one time.
 const IN_PROGRESS_MAX: usize = 64;
 /// How long made-up people stay logged in: longer than an injection takes.
 const SESSION_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Made-up people of generated load are renewed that often: their tokens do not last for ever.
+const ACTORS_LIFE: Duration = Duration::from_secs(300);
+
+/// Load that is generated until it is switched off.
+pub(crate) struct Generated {
+    plan: watch::Sender<Plan>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Plan {
+    is_on: bool,
+    rate_per_s: f64,
+}
+
+impl Default for Generated {
+    fn default() -> Self {
+        Self {
+            plan: watch::Sender::new(Plan {
+                is_on: false,
+                rate_per_s: 1.0,
+            }),
+        }
+    }
+}
+
+impl Generated {
+    pub(crate) fn is_on(&self) -> bool {
+        self.plan.borrow().is_on
+    }
+
+    pub(crate) fn rate(&self) -> f64 {
+        self.plan.borrow().rate_per_s
+    }
+
+    pub(crate) fn set_rate(&self, rate_per_s: f64) {
+        self.plan.send_modify(|plan| plan.rate_per_s = rate_per_s);
+    }
+
+    /// No further request is sent.
+    pub(crate) fn stop(&self) {
+        self.plan.send_modify(|plan| plan.is_on = false);
+    }
+
+    /// False where it was on already.
+    fn begin(&self) -> bool {
+        self.plan
+            .send_if_modified(|plan| !std::mem::replace(&mut plan.is_on, true))
+    }
+}
+
+/// Sends requests of purchases and friend requests in turn, which reach both channels, until it is
+/// switched off.
+pub(crate) async fn generate(app: &Arc<App>) -> Result<(), AppError> {
+    if !app.generated.begin() {
+        return Ok(());
+    }
+    let made = Senders::make(app).await;
+    let senders = made.inspect_err(|_| app.generated.stop())?;
+    let app = Arc::clone(app);
+    app.tracker
+        .clone()
+        .spawn(async move { keep_sending(app, senders).await });
+    Ok(())
+}
+
+async fn keep_sending(app: Arc<App>, mut senders: Senders) {
+    let slots = Arc::new(Semaphore::new(IN_PROGRESS_MAX));
+    let mut plan = app.generated.plan.subscribe();
+    let mut next = Instant::now();
+    let mut renew_at = next + ACTORS_LIFE;
+    loop {
+        let Plan { is_on, rate_per_s } = *plan.borrow_and_update();
+        if !is_on {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = app.stopping.cancelled() => return,
+            // The new rate holds at once.
+            _changed = plan.changed() => { next = Instant::now(); continue; }
+            () = tokio::time::sleep_until(next) => {}
+        }
+        let period = Duration::try_from_secs_f64(1.0 / rate_per_s).unwrap_or(Duration::MAX);
+        // Lateness is caught up, but a long one is no burst.
+        next = (next + period).max(Instant::now().checked_sub(period * 4).unwrap_or(next));
+        if Instant::now() >= renew_at {
+            match Senders::make(&app).await {
+                Ok(fresh) => senders = fresh,
+                Err(error) => {
+                    tracing::warn!("generated load keeps its people: {}", error.to_json());
+                }
+            }
+            renew_at = Instant::now() + ACTORS_LIFE;
+        }
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        let (sender, id) = (senders.next(), app.telemetry.next_request_id());
+        app.tracker.spawn(async move {
+            sender.send(id).await;
+            drop(slot);
+        });
+    }
+}
+
+/// One sender of each kind that is generated, in turn.
+struct Senders {
+    all: Vec<Arc<Sender>>,
+    turn: usize,
+}
+
+impl Senders {
+    async fn make(app: &Arc<App>) -> Result<Self, AppError> {
+        let mut all = Vec::new();
+        for kind in [NotificationType::Purchase, NotificationType::FriendRequest] {
+            all.push(Arc::new(Sender::make(app, kind).await?));
+        }
+        Ok(Self { all, turn: 0 })
+    }
+
+    fn next(&mut self) -> Arc<Sender> {
+        self.turn = (self.turn + 1) % self.all.len();
+        Arc::clone(&self.all[self.turn])
+    }
+}
 
 /// What to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +189,7 @@ pub(crate) async fn start(
     app: &Arc<App>,
     injection: Injection,
 ) -> Result<Vec<RequestId>, AppError> {
-    let sender = Arc::new(Sender {
-        app: Arc::clone(app),
-        client: Client::builder(TokioExecutor::new()).build_http(),
-        kind: injection.kind,
-        actor: make_actor(app).await?,
-        friend: make_actor(app).await?,
-    });
+    let sender = Arc::new(Sender::make(app, injection.kind).await?);
     let ids: Vec<RequestId> = (0..injection.count)
         .map(|_| app.telemetry.next_request_id())
         .collect();
@@ -103,6 +223,16 @@ async fn send_all(sender: Arc<Sender>, ids: Vec<RequestId>, interval: Duration) 
 }
 
 impl Sender {
+    async fn make(app: &Arc<App>, kind: NotificationType) -> Result<Self, AppError> {
+        Ok(Self {
+            app: Arc::clone(app),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            kind,
+            actor: make_actor(app).await?,
+            friend: make_actor(app).await?,
+        })
+    }
+
     async fn send(&self, id: RequestId) {
         let Some(request) = self.request(id) else {
             tracing::error!(

@@ -3,6 +3,7 @@
 mod app;
 pub mod cli;
 mod config;
+mod control;
 mod controllers;
 mod email;
 mod error;
@@ -15,7 +16,7 @@ mod middleware;
 mod models;
 mod notification_service;
 mod open_files;
-#[expect(dead_code, reason = "routes for operators use the rest")]
+mod operations;
 mod queue;
 mod request;
 mod router;

@@ -10,10 +10,11 @@ mod sticky;
 mod tunnel;
 mod upstream;
 
-pub(crate) use upstream::{Upstream, Upstreams};
+pub(crate) use upstream::{Algorithm, Upstream, Upstreams};
 
 use crate::app::Readiness;
 use crate::error::AppError;
+use crate::faults::Faults;
 use crate::middleware::record::{HOP_HEADER, ID_HEADER, SERVER_HEADER};
 use crate::router::class_of;
 use crate::security::random_hex;
@@ -50,16 +51,22 @@ struct Inner {
     hop_secret: HeaderValue,
     readiness: Readiness,
     bodies: Bodies,
+    faults: Arc<Faults>,
     /// Requests whose answer has not begun; waited for when stopping.
     answering: TaskTracker,
 }
 
 impl LoadBalancer {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own, given once"
+    )]
     pub(crate) fn new(
         upstreams: Arc<Upstreams>,
         telemetry: Telemetry,
         hop_secret: HeaderValue,
         readiness: Readiness,
+        faults: Arc<Faults>,
         tracker: TaskTracker,
         stop: CancellationToken,
         answering: TaskTracker,
@@ -73,6 +80,7 @@ impl LoadBalancer {
                 hop_secret,
                 readiness,
                 bodies: Bodies::default(),
+                faults,
                 answering,
             }),
         }
@@ -116,7 +124,13 @@ impl Inner {
             .as_ref()
             .map_or_else(random_hex::<8>, |visit| visit.part().request.0.to_string());
         let passed = match checked {
-            Ok(()) => self.pass(request, peer, visit, &id).await,
+            Ok(()) => match self.hindered(request.uri().path(), class.is_some()).await {
+                None => self.pass(request, peer, visit, &id).await,
+                Some(error) => {
+                    end(visit);
+                    Err(error)
+                }
+            },
             Err(error) => Err(error),
         };
         let mut response = passed.unwrap_or_else(|error| {
@@ -129,6 +143,19 @@ impl Inner {
             response.headers_mut().insert(ID_HEADER, id);
         }
         response
+    }
+
+    /// Delays and faults at the balancer; the live view stays reachable, so that they can be ended.
+    async fn hindered(&self, path: &str, is_recorded: bool) -> Option<AppError> {
+        let is_control = path.starts_with("/api/live-view/");
+        let refused = if is_recorded {
+            self.faults.pass(Place::Balancer).await.is_err()
+        } else {
+            !is_control && self.faults.is_down(Place::Balancer)
+        };
+        refused.then(|| {
+            AppError::unavailable("fault_injected", "the balancer is broken on purpose now")
+        })
     }
 
     /// A new request, or one of our own making whose id is known already.
@@ -311,6 +338,7 @@ mod tests {
             recorder.telemetry(),
             HeaderValue::from_static("secret"),
             Readiness::new(),
+            Arc::new(Faults::default()),
             tracker.clone(),
             stop.clone(),
             TaskTracker::new(),

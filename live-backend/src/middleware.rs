@@ -4,6 +4,7 @@
 
 pub(crate) mod body;
 pub(crate) mod caller;
+pub(crate) mod gate;
 pub(crate) mod headers;
 mod json;
 pub(crate) mod origin;

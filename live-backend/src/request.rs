@@ -3,7 +3,9 @@
 //! Belongs here: what controllers and the service need to know of the request they serve.
 //! Does not belong here: HTTP (middleware), what is told to whom (notification service).
 
+use crate::faults::Faults;
 use crate::queue::Queues;
+use crate::store::StoreError;
 use crate::store::jobs::NewJob;
 use crate::telemetry::{Part, Place, Visit};
 use flowreel_engine::model::event::Outcome;
@@ -23,15 +25,22 @@ struct Inner {
     /// The visit at the server; gone once the request is answered or handed over, absent for requests
     /// that are not recorded.
     visit: Mutex<Option<Visit>>,
+    faults: Arc<Faults>,
 }
 
 impl RequestContext {
-    pub(crate) fn new(id: String, server: Place, visit: Option<Visit>) -> Self {
+    pub(crate) fn new(
+        id: String,
+        server: Place,
+        visit: Option<Visit>,
+        faults: Arc<Faults>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 id,
                 server,
                 visit: Mutex::new(visit),
+                faults,
             }),
         }
     }
@@ -48,7 +57,7 @@ impl RequestContext {
     }
 
     /// Runs a store operation as a call to the database from this request.
-    pub(crate) async fn in_database<T, E>(
+    pub(crate) async fn in_database<T, E: From<StoreError>>(
         &self,
         operation: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
@@ -56,7 +65,10 @@ impl RequestContext {
             .visit()
             .as_ref()
             .map(|visit| visit.call(Place::Database));
-        let result = operation.await;
+        let result = match self.inner.faults.pass(Place::Database).await {
+            Ok(()) => operation.await,
+            Err(_refused) => Err(StoreError::Injected.into()),
+        };
         if let Some(call) = call {
             call.end(if result.is_ok() {
                 Outcome::Ok

@@ -11,7 +11,7 @@ mod table;
 use crate::app::App;
 use crate::error::AppError;
 use crate::middleware::body::AllowedFields;
-use crate::middleware::{origin, record};
+use crate::middleware::{gate, origin, record};
 use crate::telemetry::{Class, Place};
 use crate::websocket::ServerSockets;
 use access::Guard;
@@ -64,6 +64,7 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
     router
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(state.clone(), gate::pass))
         .layer(from_fn_with_state(state.clone(), record::record))
         .layer(sockets.layer.clone())
         .layer(from_fn_with_state(state.clone(), origin::allow))

@@ -9,7 +9,6 @@ pub(crate) mod histories;
 pub(crate) mod jobs;
 mod mongo;
 pub(crate) mod notifications;
-#[cfg_attr(not(test), expect(dead_code, reason = "routes for operators use it"))]
 pub(crate) mod operations;
 pub(crate) mod records;
 pub(crate) mod sessions;
@@ -44,6 +43,8 @@ pub(crate) enum StoreError {
     Taken { field: &'static str },
     #[error("store holds what it should not: {what}")]
     Corrupt { what: String },
+    #[error("store is broken on purpose by an injected fault")]
+    Injected,
     #[error("store is closed")]
     Closed,
 }

@@ -5,10 +5,11 @@
 
 pub(crate) mod backoff;
 mod consumer;
+pub(crate) mod crew;
 mod jobs;
 mod pace;
 
-pub(crate) use consumer::{Limits, RunCounts, start};
+pub(crate) use consumer::start;
 
 use crate::email::transport::Mailer;
 use crate::faults::Faults;
@@ -17,9 +18,10 @@ use crate::queue::{Job, Queues};
 use crate::store::Store;
 use crate::store::jobs::RunEnd;
 use crate::telemetry::visit::AfterFailure;
-use crate::telemetry::{Telemetry, Visit};
+use crate::telemetry::{Place, Telemetry, Visit};
 use crate::websocket::Sockets;
 use backoff::{Ladder, Step};
+use crew::Crews;
 use std::sync::Arc;
 
 /// What every run needs.
@@ -27,10 +29,12 @@ pub(crate) struct Worker {
     pub(crate) telemetry: Telemetry,
     pub(crate) store: Store,
     pub(crate) queues: Queues,
-    pub(crate) runs: RunCounts,
+    pub(crate) crews: Arc<Crews>,
     pub(crate) mailer: Mailer,
     pub(crate) sockets: Sockets,
     pub(crate) faults: Arc<Faults>,
+    /// The relay is ours and shows its faults itself.
+    pub(crate) is_relay_embedded: bool,
     pub(crate) ladder: Ladder,
 }
 
@@ -46,6 +50,30 @@ pub(crate) struct RunFailure {
 }
 
 impl Worker {
+    /// A step of a run at `place`, as delays and faults there allow.
+    async fn pass(&self, place: Place) -> Result<(), RunFailure> {
+        let passed = self.faults.pass(place).await;
+        passed.map_err(|refused| RunFailure {
+            reply_code: refused.code,
+            reason: format!("{} refused by an injected fault", place.name()),
+            is_lasting: false,
+            is_offline: false,
+        })
+    }
+
+    /// The relay's part of delays and faults that the relay does not show itself.
+    async fn pass_relay(&self) -> Result<(), RunFailure> {
+        if !self.is_relay_embedded {
+            let passed = self.pass(Place::Smtp).await;
+            return passed.map_err(|failure| RunFailure {
+                is_lasting: failure.reply_code >= 500,
+                ..failure
+            });
+        }
+        self.faults.wait(self.faults.stage_delay(Place::Smtp)).await;
+        Ok(())
+    }
+
     fn now(&self) -> WallMs {
         WallMs(self.telemetry.clock().wall_ms())
     }
@@ -104,10 +132,10 @@ impl Worker {
     }
 
     /// Whether this kind of job is sent by this channel's worker.
-    const fn place(channel: Channel) -> crate::telemetry::Place {
+    const fn place(channel: Channel) -> Place {
         match channel {
-            Channel::Email => crate::telemetry::Place::MailWorker,
-            Channel::InApp => crate::telemetry::Place::InAppWorker,
+            Channel::Email => Place::MailWorker,
+            Channel::InApp => Place::InAppWorker,
         }
     }
 }

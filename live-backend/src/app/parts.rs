@@ -4,12 +4,14 @@
 
 use super::StartError;
 use crate::config::{Ports, Process, QueuePart, Settings, StorePart};
+use crate::faults::Faults;
 use crate::models::WallMs;
 use crate::queue::{Embedded, LeftJob, Queues, Redis};
 use crate::store::{Store, StoreError};
 use crate::telemetry::topology::{TopologySettings, live_topology};
 use crate::telemetry::{Clock, Recorder, RecorderError, RecordingSettings, Telemetry};
 use crate::websocket::{Bus, BusError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -38,6 +40,7 @@ pub(super) async fn open_bus(queue: &QueuePart) -> Result<Bus, BusError> {
 pub(super) async fn open_queues(
     settings: &Settings,
     telemetry: &Telemetry,
+    faults: &Arc<Faults>,
     store: &Store,
 ) -> Result<Queues, StartError> {
     match &settings.queue {
@@ -45,6 +48,7 @@ pub(super) async fn open_queues(
             let dead_count = store.dead_job_count().await?;
             Ok(Queues::Embedded(Embedded::new(
                 telemetry.clone(),
+                Arc::clone(faults),
                 dead_count,
             )))
         }

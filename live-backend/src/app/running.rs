@@ -14,6 +14,7 @@ use super::{App, Readiness, StartError, parts, serve, work};
 use crate::config::{Ports, Process, Settings};
 use crate::email::transport::Mailer;
 use crate::faults::Faults;
+use crate::injection::Generated;
 use crate::load_balancer::Upstreams;
 use crate::models::WallMs;
 use crate::notification_service::NotificationService;
@@ -34,6 +35,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Running {
     settings: Settings,
     readiness: Readiness,
+    stopping: CancellationToken,
     telemetry: Telemetry,
     recorder: Recorder,
     /// What stands on the store; the balancer and the recorder have none.
@@ -62,6 +64,8 @@ impl Running {
         let tokens = Arc::new(Tokens::new(secret.as_bytes()));
         let phases = Phases::default();
         let readiness = Readiness::new();
+        let stopping = CancellationToken::new();
+        let faults = Arc::new(Faults::new(stopping.clone()));
         let upstreams = Arc::new(upstreams(&settings.hosts, ports));
 
         let waiting = parts::waits(&settings).then(|| Waiting::begin(&listeners));
@@ -89,6 +93,8 @@ impl Running {
             hop_secret: &hop_secret,
             readiness: &readiness,
             bus,
+            faults: &faults,
+            stopping: &stopping,
             ports,
         };
         let worked = match stored {
@@ -107,6 +113,7 @@ impl Running {
                 telemetry,
                 &hop_secret,
                 readiness,
+                &faults,
                 &phases,
             );
         }
@@ -114,6 +121,7 @@ impl Running {
         Ok(Self {
             settings,
             readiness,
+            stopping,
             telemetry,
             recorder,
             worked,
@@ -193,8 +201,8 @@ impl Running {
         if let Process::Server(_) = self.settings.process {
             noticed(self.readiness.balancer_knows()).await;
         }
+        self.stopping.cancel();
         if let Some(worked) = &self.worked {
-            worked.app.stopping.cancel();
             worked.app.store.stop_waiting();
         }
         phases.workers.end().await;
@@ -239,6 +247,8 @@ struct Common<'a> {
     hop_secret: &'a str,
     readiness: &'a Readiness,
     bus: Bus,
+    faults: &'a Arc<Faults>,
+    stopping: &'a CancellationToken,
     ports: Ports,
 }
 
@@ -252,12 +262,12 @@ impl Worked {
         phases: &Phases,
     ) -> Result<Self, StartError> {
         let (settings, telemetry) = (common.settings, common.telemetry);
-        let faults = Arc::new(Faults::default());
+        let faults = Arc::clone(common.faults);
         let mailer = work::start_relay(settings, data, &faults, &phases.relay).await?;
-        let queues = parts::open_queues(settings, telemetry, &store).await?;
+        let queues = parts::open_queues(settings, telemetry, &faults, &store).await?;
         let sockets = Sockets::new(common.bus.clone());
         let service = NotificationService::new(store.clone(), queues.clone());
-        let stopping = CancellationToken::new();
+        let stopping = common.stopping.clone();
         let live_view = LiveView::new(live_view::Parts {
             telemetry: telemetry.clone(),
             tokens: Arc::clone(common.tokens),
@@ -278,6 +288,8 @@ impl Worked {
             balancer_authority: authority(&settings.hosts.balancer, common.ports.balancer),
             tracker: TaskTracker::new(),
             stopping,
+            crews: Arc::new(work::crews(settings)),
+            generated: Generated::default(),
             readiness: common.readiness.clone(),
             settings: settings.clone(),
             telemetry: telemetry.clone(),

@@ -6,7 +6,8 @@ use super::App;
 use super::Readiness;
 use super::listen::Listeners;
 use super::phases::Phases;
-use super::supervise;
+use super::{outage, supervise};
+use crate::faults::Faults;
 use crate::load_balancer::{LoadBalancer, Upstreams};
 use crate::telemetry::{Place, Telemetry};
 use crate::websocket::{BusError, Gateway, ServerSockets};
@@ -43,7 +44,7 @@ pub(super) async fn start_servers(
         let sockets = events.attach(place).await?;
         let routes = router::routes(app, place, &sockets);
         let phase = &phases.servers;
-        supervise::serve(place.name(), listener, routes, &phase.tracker, &phase.stop);
+        outage::serve(app, place, listener, routes, &sockets, phase);
         all_sockets.push(sockets);
         places.push(place);
     }
@@ -65,6 +66,7 @@ pub(super) fn start_balancer(
     telemetry: Telemetry,
     hop_secret: &str,
     readiness: Readiness,
+    faults: &Arc<Faults>,
     phases: &Phases,
 ) {
     let hop_secret = HeaderValue::from_str(hop_secret).expect("hexadecimal digits fit in a header");
@@ -73,6 +75,7 @@ pub(super) fn start_balancer(
         telemetry,
         hop_secret,
         readiness,
+        Arc::clone(faults),
         phases.balancer.tracker.clone(),
         phases.balancer.stop.clone(),
         phases.answering.clone(),

@@ -15,7 +15,8 @@ use crate::queue::LeftJob;
 use crate::server;
 use crate::websocket::BusError;
 use crate::worker::backoff::Ladder;
-use crate::worker::{self, Limits, RunCounts, Worker};
+use crate::worker::crew::{Crews, Limits};
+use crate::worker::{self, Worker};
 use std::sync::Arc;
 
 /// The way to the relay, and the relay itself where it is embedded.
@@ -46,6 +47,19 @@ pub(super) async fn start_relay(
     Ok(Mailer::new(&RemoteRelay::embedded(port))?)
 }
 
+/// One worker of each channel, as the settings say; controls change them.
+pub(super) fn crews(settings: &Settings) -> Crews {
+    let limits = |concurrency, rate_per_s| Limits {
+        count: 1,
+        concurrency,
+        rate_per_s,
+    };
+    Crews::new(
+        limits(settings.mail_concurrency, settings.mail_rate_per_s),
+        limits(settings.in_app_concurrency, settings.in_app_rate_per_s),
+    )
+}
+
 /// Announces what an earlier process left, then starts this process's workers.
 pub(super) async fn start_workers(
     app: &Arc<App>,
@@ -58,7 +72,8 @@ pub(super) async fn start_workers(
         telemetry: app.telemetry.clone(),
         store: app.store.clone(),
         queues: app.queues.clone(),
-        runs: RunCounts::default(),
+        crews: Arc::clone(&app.crews),
+        is_relay_embedded: matches!(settings.relay, Relay::Embedded),
         mailer: mailer.clone(),
         sockets: app.sockets.clone(),
         faults: Arc::clone(&app.faults),
@@ -68,21 +83,12 @@ pub(super) async fn start_workers(
             settings.in_app_attempts_max,
         ),
     });
+    crate::control::restore(app).await;
     app.queues.resume(left).await;
     app.queues.start(&phase.tracker, &phase.stop);
-    for (process, channel, concurrency, rate_per_s) in [
-        (
-            Process::MailWorker,
-            Channel::Email,
-            settings.mail_concurrency,
-            settings.mail_rate_per_s,
-        ),
-        (
-            Process::InAppWorker,
-            Channel::InApp,
-            settings.in_app_concurrency,
-            settings.in_app_rate_per_s,
-        ),
+    for (process, channel) in [
+        (Process::MailWorker, Channel::Email),
+        (Process::InAppWorker, Channel::InApp),
     ] {
         if settings.process != Process::All && settings.process != process {
             continue;
@@ -94,11 +100,7 @@ pub(super) async fn start_workers(
                 .start_confirmations(&app.store, clock, tracker, stop)
                 .await?;
         }
-        let limits = Limits {
-            concurrency,
-            rate_per_s,
-        };
-        worker::start(&worker, channel, limits, &phase.tracker, &phase.stop);
+        worker::start(&worker, channel, &phase.tracker, &phase.stop);
     }
     Ok(())
 }

@@ -18,6 +18,10 @@ use crate::router::route::{Content, Route};
 use crate::router::schema::{Field, Schema, TEXT, always, maybe};
 
 static OPEN: Schema = Schema::Open(&[]);
+static CONTROLS: Schema = Schema::Open(&[
+    always("settings", Schema::Map(&Schema::Any)),
+    always("faults", Schema::List(&OPEN)),
+]);
 static INJECTED: Schema = Schema::Object(&[always("requestIds", Schema::List(&TEXT))]);
 
 static POINT: Schema = Schema::Open(&[always("timestamp", Schema::Count)]);
@@ -75,11 +79,22 @@ pub(crate) fn routes() -> Vec<Route> {
         .does("One of the last requests, stage by stage.")
         .answers(200, &OPEN)
         .refuses(&[404]),
+        Route::get("/api/live-view/control", Access::Admin, control::show)
+            .does("Every setting that can change while the system runs, and the faults that hold.")
+            .answers(200, &CONTROLS),
         Route::post("/api/live-view/control", Access::Admin, control::apply)
-            .does("Breaks a part on purpose for a while.")
-            .takes(const { &[always("fault", Schema::Any)] })
-            .answers(200, &OPEN)
-            .refuses(&[429]),
+            .does("Sets some of these, breaks a part on purpose for a while, or ends that.")
+            .takes(
+                const {
+                    &[
+                        maybe("set", Schema::Map(&Schema::Any)),
+                        maybe("fault", Schema::Any),
+                        maybe("end", TEXT),
+                    ]
+                },
+            )
+            .answers(200, &CONTROLS)
+            .refuses(&[404, 429]),
         Route::post("/api/live-view/simulate", Access::Admin, simulate::start)
             .does("Makes so many real requests of one kind.")
             .takes(

@@ -137,7 +137,10 @@ async fn converse(stream: TcpStream, mail_box: &MailBox, faults: &Faults) -> std
     stream.set_nodelay(true)?;
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    if faults.verdict(Place::Smtp).is_down {
+    if faults.is_cut(Place::Smtp) {
+        return Ok(());
+    }
+    if faults.is_down(Place::Smtp) {
         return writer
             .write_all(b"421 closed by an injected fault\r\n")
             .await;
@@ -176,10 +179,11 @@ async fn answer_message(
     mail_box: &MailBox,
     faults: &Faults,
 ) -> std::io::Result<()> {
+    faults.released(Place::Smtp).await;
     let verdict = faults.verdict(Place::Smtp);
-    if !verdict.delay.is_zero() {
-        let until = tokio::time::Instant::now() + verdict.delay;
-        tokio::time::sleep_until(until).await;
+    faults.wait(verdict.delay).await;
+    if verdict.is_cut {
+        return Err(std::io::ErrorKind::ConnectionReset.into());
     }
     if verdict.is_down {
         return writer
@@ -340,13 +344,15 @@ mod tests {
                 probability: 1.0,
                 reply_code,
             };
-            let fault = faults.begin(Place::Smtp, kind).unwrap();
+            let fault = Faults::fault(Place::Smtp, kind);
+            let id = fault.id.clone();
+            assert!(faults.begin(fault));
             let failure = mailer.send(&notification("n2")).await.unwrap_err();
             assert_eq!(
                 (failure.reply_code, failure.is_lasting),
                 (reply_code, is_lasting)
             );
-            faults.end(fault);
+            assert!(faults.end(&id).is_some());
         }
         assert_eq!(
             mailer.send(&notification("n2")).await.unwrap().reply,

@@ -49,7 +49,6 @@ impl Algorithm {
     }
 
     /// The algorithm of that name.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the control sets it"))]
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.name() == name)
     }
@@ -182,7 +181,6 @@ impl Upstreams {
     }
 
     /// Holds from the next request on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the control sets it"))]
     pub(crate) fn set_algorithm(&self, algorithm: Algorithm) {
         self.algorithm.store(algorithm as u8, Ordering::Relaxed);
     }

@@ -19,6 +19,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use tracing::{Instrument, debug, debug_span, info};
 
 /// Carries the secret by which a server knows its balancer; without it ids from outside are not believed.
@@ -48,7 +49,7 @@ pub(crate) async fn record(
         Some(visit) => visit.part().request.0.to_string(),
         None => id_of(request.headers(), is_balanced),
     };
-    let context = RequestContext::new(id, server.place, visit);
+    let context = RequestContext::new(id, server.place, visit, Arc::clone(&server.app.faults));
     request.extensions_mut().insert(context.clone());
     let address = client_address(&request, is_balanced);
     request.extensions_mut().insert(ClientAddress(address));

@@ -10,6 +10,7 @@ pub(super) use lane::Lane;
 use super::{
     Dispatched, Job, LeftJob, NamedCounts, Phase, QUEUES, QueueCounts, Standing, first_queue,
 };
+use crate::faults::Faults;
 use crate::models::{Channel, UserId};
 use crate::store::jobs::NewJob;
 use crate::telemetry::{Part, Place, Telemetry};
@@ -31,6 +32,7 @@ pub(crate) struct Embedded {
 
 struct Inner {
     telemetry: Telemetry,
+    faults: Arc<Faults>,
     mail: Lane,
     in_app: Lane,
     retry_1: Parking,
@@ -48,11 +50,12 @@ enum Queue<'a> {
 }
 
 impl Embedded {
-    pub(crate) fn new(telemetry: Telemetry, dead_count: u64) -> Self {
+    pub(crate) fn new(telemetry: Telemetry, faults: Arc<Faults>, dead_count: u64) -> Self {
         let clock = telemetry.clock();
         Self {
             inner: Arc::new(Inner {
                 telemetry,
+                faults,
                 mail: Lane::new(clock),
                 in_app: Lane::new(clock),
                 retry_1: Parking::new(Place::Retry1, clock),
@@ -183,7 +186,8 @@ impl Embedded {
     }
 
     fn push(&self, job: Job) {
-        self.lane(job.channel).push(job, Duration::ZERO);
+        let delay = self.inner.faults.queue_delay(first_queue(job.channel));
+        self.lane(job.channel).push(job, delay);
     }
 
     pub(super) fn counts(&self) -> [NamedCounts; 6] {

@@ -9,7 +9,7 @@ use super::route::{Content, Route};
 use super::schema::{Field, Schema, TEXT, always, maybe};
 use crate::controllers::{
     broadcasts, friend_requests, health, live_view, logins, metrics, notifications, purchases,
-    reset_passwords, sessions, signups,
+    queues, reset_passwords, sessions, signups,
 };
 
 const PAGE_QUERY: &[Field] = &[
@@ -142,6 +142,7 @@ pub(crate) fn all() -> Vec<Route> {
     all.extend(sessions());
     all.extend(actions());
     all.extend(about_itself());
+    all.extend(queues::routes());
     all.extend(live_view::routes());
     all
 }

@@ -245,6 +245,19 @@ impl Telemetry {
         })
     }
 
+    /// Notes that a part which was over goes on again.
+    pub(super) fn note_part_reopened(&self, part: Part) {
+        self.split_requests(|split| {
+            let request = split.entry(part.request).or_insert(SplitRequest {
+                part_count: 0,
+                open_count: 0,
+                is_failed: false,
+            });
+            request.open_count = request.open_count.saturating_add(1);
+            request.part_count = request.part_count.max(request.open_count);
+        });
+    }
+
     fn split_requests<T>(
         &self,
         change: impl FnOnce(&mut HashMap<RequestId, SplitRequest>) -> T,

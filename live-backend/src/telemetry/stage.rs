@@ -104,6 +104,7 @@ impl Telemetry {
         let next = part.with_attempt(1);
         let mut requeued = next.event(EventKind::JobRequeued, Place::Dlq);
         requeued.peer = queue.component();
+        self.note_part_reopened(part);
         // The requeue itself is the move, so no `Forwarded` stands between.
         let [_moved, added] = added(next, Place::Dlq, queue, priority);
         self.emit_all([requeued, added]);
@@ -125,6 +126,21 @@ impl Telemetry {
         timed_out.value = limit_ns;
         self.emit(timed_out);
         self.finish_part(part, queue, queue, Outcome::Failed);
+    }
+
+    /// A job parked at `via` was taken away by a person; its part has failed.
+    pub fn parked_job_lost(&self, part: Part, via: Place) {
+        let mut ended = part.event(EventKind::ServiceEnded, via);
+        ended.outcome = Outcome::Cancelled;
+        self.emit(ended);
+        self.finish_part(part, via, via, Outcome::Failed);
+    }
+
+    /// A dead letter was thrown away by a person; its part was over before.
+    pub fn dead_letter_discarded(&self, part: Part) {
+        let mut discarded = part.event(EventKind::Abandoned, Place::Dlq);
+        discarded.outcome = Outcome::Cancelled;
+        self.emit(discarded);
     }
 
     /// The request is refused at the door of `place`, where `present_count` are present already.

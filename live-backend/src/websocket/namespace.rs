@@ -45,13 +45,21 @@ pub(crate) struct Gateway {
     pub(crate) connections_max: u64,
 }
 
-/// The sockets of one server.
+/// The sockets of one server; cheap to copy.
+#[derive(Clone)]
 pub(crate) struct ServerSockets {
     io: SocketIo,
     pub(crate) layer: SocketIoLayer<Adapter>,
 }
 
 impl ServerSockets {
+    /// Cuts every connection of this server; new ones may come.
+    pub(crate) async fn cut(&self) {
+        if let Err(error) = self.io.disconnect().await {
+            tracing::warn!(%error, "some sockets were not cut: {error}");
+        }
+    }
+
     /// Closes every connection of this server.
     pub(crate) async fn close(&self) {
         self.io.close().await;

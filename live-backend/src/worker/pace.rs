@@ -22,6 +22,21 @@ impl Pace {
         Self { period, next: None }
     }
 
+    /// From the next start on, at most `rate_per_s` starts a second.
+    pub(super) fn set_rate(&mut self, rate_per_s: f64) {
+        let period = Self::new(rate_per_s).period;
+        if period != self.period {
+            // A start that was planned at a slower rate is not waited for.
+            self.next = self.next.map(|next| (next + period) - self.period);
+            self.period = period;
+        }
+    }
+
+    /// Time between two starts.
+    pub(super) const fn period(&self) -> Duration {
+        self.period
+    }
+
     /// The next start, not before `now` but for lateness up to a quarter of the period, or what timers are
     /// late at most, which is caught up so that a slow timer does not lower the rate.
     pub(super) fn next_start(&mut self, now: Instant) -> Instant {
@@ -65,6 +80,17 @@ mod tests {
         }
         let took = now.duration_since(begun).as_secs_f64();
         assert!((0.99..1.01).contains(&took), "{took}");
+    }
+
+    #[test]
+    fn a_new_rate_holds_from_the_next_start_on() {
+        let mut pace = Pace::new(5.0);
+        let begun = Instant::now();
+        assert_eq!(pace.next_start(begun), begun);
+        pace.set_rate(20.0);
+        let second = pace.next_start(begun);
+        assert_eq!(second, begun + Duration::from_millis(50));
+        assert_eq!(pace.next_start(second), begun + Duration::from_millis(100));
     }
 
     #[test]

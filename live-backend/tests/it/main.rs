@@ -8,6 +8,8 @@ mod access;
 mod bad_input;
 mod broadcast;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod first_flow;
@@ -33,6 +35,8 @@ mod metrics;
 mod mongodb;
 #[cfg(test)]
 mod npm;
+#[cfg(test)]
+mod queues;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]

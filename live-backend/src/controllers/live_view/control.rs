@@ -1,35 +1,64 @@
-//! `POST /api/live-view/control`: breaks a part on purpose for a while.
+//! `/api/live-view/control`: what operators may change and break, what is changed and broken now.
 //!
-//! Belongs here: reading a fault as scenarios write it. Does not belong here: what a fault does.
+//! Belongs here: the shape of requests and answers. Does not belong here: what a command does (control).
 
 use crate::app::App;
+use crate::control::{self, ControlCommand, NewFault};
 use crate::error::AppError;
-use crate::faults::{FaultKind, TARGETS};
+use crate::faults::spec::{self, Asked};
+use crate::faults::{FaultKind, HeldFault};
 use crate::middleware::body::Fields;
-use crate::middleware::caller::Caller;
+use crate::models::WallMs;
 use crate::router::ServerState;
-use crate::telemetry::{Detail, Place};
+use crate::security::random_hex;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use flowreel_engine::model::time::parse_duration_ns;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// The code that refused operations answer where none is asked for: try again later.
-const REPLY_CODE_DEFAULT: u16 = 451;
-/// Longest planned fault: a day.
-const LENGTH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
+/// Everything that can be controlled, as it is now.
 #[derive(Serialize)]
-pub(crate) struct Applied {
-    fault: Shown,
+pub(crate) struct Now {
+    settings: Map<String, Value>,
+    faults: Vec<Shown>,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Shown {
+    id: String,
+    target: &'static str,
+    #[serde(flatten)]
+    kind: FaultKind,
+    began_at: WallMs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<WallMs>,
+}
+
+impl From<HeldFault> for Shown {
+    fn from(fault: HeldFault) -> Self {
+        Self {
+            id: fault.id,
+            target: fault.place.name(),
+            kind: fault.kind,
+            began_at: fault.began_at,
+            ends_at: fault.ends_at,
+        }
+    }
+}
+
+/// What a command did.
+#[derive(Serialize)]
+pub(crate) struct Applied {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<Begun>,
+    #[serde(flatten)]
+    now: Now,
+}
+
+#[derive(Serialize)]
+struct Begun {
     id: String,
     target: &'static str,
     kind: &'static str,
@@ -37,215 +66,97 @@ struct Shown {
     for_s: Option<f64>,
 }
 
-struct Asked {
-    target: Place,
-    kind: FaultKind,
-    length: Option<Duration>,
+pub(crate) async fn show(State(server): State<ServerState>) -> Result<Json<Now>, AppError> {
+    Ok(Json(as_it_is(&server.app).await?))
 }
 
 pub(crate) async fn apply(
     State(server): State<ServerState>,
-    caller: Caller,
     fields: Fields,
-) -> Result<(StatusCode, Json<Applied>), AppError> {
-    caller.must_be_admin()?;
-    let fault = fields.get("fault").ok_or_else(|| {
-        AppError::field(
-            "fault",
-            "send {\"fault\": {\"target\", \"kind\", …, \"for\"}} as in a scenario",
-        )
-    })?;
-    let asked = read(fault)?;
+) -> Result<Json<Applied>, AppError> {
     let app = &server.app;
-    let id = app.faults.begin(asked.target, asked.kind).ok_or_else(|| {
-        AppError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_faults",
-            "too many faults hold already; wait for one to end",
-        )
-    })?;
-    record_begin(app, &asked);
-    if let Some(length) = asked.length {
-        end_later(app, id, &asked, length);
+    let (command, fault) = read(&fields)?;
+    control::carry_out(app, command).await?;
+    Ok(Json(Applied {
+        fault,
+        now: as_it_is(app).await?,
+    }))
+}
+
+async fn as_it_is(app: &Arc<App>) -> Result<Now, AppError> {
+    Ok(Now {
+        settings: control::values(app).await?,
+        faults: app.faults.list().into_iter().map(Shown::from).collect(),
+    })
+}
+
+/// Exactly one of `set`, `fault` and `end`.
+fn read(fields: &Fields) -> Result<(ControlCommand, Option<Begun>), AppError> {
+    match (fields.get("set"), fields.get("fault"), fields.get("end")) {
+        (Some(Value::Object(values)), None, None) => {
+            control::paths::read_all(values)?;
+            Ok((ControlCommand::Set(values.clone()), None))
+        }
+        (Some(_), None, None) => Err(AppError::field("set", "write set as {\"<path>\": value}")),
+        (None, Some(fault), None) => {
+            let (fault, begun) = new_fault(spec::read(fault)?);
+            Ok((ControlCommand::BeginFault(fault), Some(begun)))
+        }
+        (None, None, Some(Value::String(id))) => Ok((ControlCommand::EndFault(id.clone()), None)),
+        (None, None, Some(_)) => Err(AppError::field("end", "end is the id of a fault")),
+        _ => Err(AppError::bad_request(
+            "invalid_field",
+            "send one of {\"set\": {\"<path>\": value}}, {\"fault\": {\"target\", \"kind\", …, \"for\"}} as \
+             in a scenario, and {\"end\": \"<id of a fault>\"}",
+        )),
     }
-    let shown = Shown {
-        id: id.to_string(),
+}
+
+fn new_fault(asked: Asked) -> (NewFault, Begun) {
+    let length_ms = |length: std::time::Duration| {
+        // A part of a millisecond is not cut off: a fault of no length would be no fault.
+        u64::try_from(length.as_millis()).unwrap_or(u64::MAX).max(1)
+    };
+    let fault = NewFault {
+        id: random_hex::<4>(),
+        target: asked.target.name().to_owned(),
+        kind: asked.kind,
+        length_ms: asked.length.map(length_ms),
+    };
+    let begun = Begun {
+        id: fault.id.clone(),
         target: asked.target.name(),
         kind: asked.kind.name(),
         for_s: asked.length.map(|length| length.as_secs_f64()),
     };
-    Ok((StatusCode::OK, Json(Applied { fault: shown })))
-}
-
-fn record_begin(app: &App, asked: &Asked) {
-    let (name, value_milli) = match asked.kind {
-        FaultKind::Down => (asked.kind.name(), 1000),
-        FaultKind::Slow { factor } => (asked.kind.name(), thousandths(factor)),
-        FaultKind::ErrorRate { probability, .. } => (asked.kind.name(), thousandths(probability)),
-    };
-    app.telemetry
-        .control_applied(asked.target, Detail::of("fault", name), value_milli);
-    let length_ns = asked.length.map_or(0, |length| {
-        u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
-    });
-    app.telemetry.fault_began(asked.target, name, length_ns);
-}
-
-fn end_later(app: &Arc<App>, id: u64, asked: &Asked, length: Duration) {
-    let (app, target, name) = (Arc::clone(app), asked.target, asked.kind.name());
-    let ends_at = tokio::time::Instant::now() + length;
-    app.tracker.clone().spawn(async move {
-        tokio::select! {
-            biased;
-            () = app.stopping.cancelled() => {}
-            () = tokio::time::sleep_until(ends_at) => {}
-        }
-        app.faults.end(id);
-        app.telemetry.fault_ended(target, name);
-    });
-}
-
-fn read(fault: &Value) -> Result<Asked, AppError> {
-    let text = |key: &str| fault.get(key).and_then(Value::as_str);
-    let number = |key: &str| fault.get(key).and_then(Value::as_f64);
-    let target = match text("target") {
-        Some("smtp") => Place::Smtp,
-        Some("websocket" | "in-app") => Place::Websocket,
-        _ => {
-            let names = TARGETS.map(Place::name).join(" or ");
-            return Err(AppError::field(
-                "fault.target",
-                format!("fault.target is {names}"),
-            ));
-        }
-    };
-    let kind = match text("kind") {
-        Some("down") => FaultKind::Down,
-        Some("slow") => FaultKind::Slow {
-            factor: number("factor")
-                .filter(|factor| (1.0..=1000.0).contains(factor))
-                .ok_or_else(|| {
-                    AppError::field("fault.factor", "write a fault.factor from 1 to 1000")
-                })?,
-        },
-        Some("error-rate") => FaultKind::ErrorRate {
-            probability: number("probability")
-                .filter(|probability| (0.0..=1.0).contains(probability))
-                .ok_or_else(|| {
-                    AppError::field("fault.probability", "write a fault.probability from 0 to 1")
-                })?,
-            reply_code: reply_code(fault)?,
-        },
-        _ => {
-            return Err(AppError::field(
-                "fault.kind",
-                "fault.kind is down, slow or error-rate",
-            ));
-        }
-    };
-    Ok(Asked {
-        target,
-        kind,
-        length: length(fault)?,
-    })
-}
-
-fn reply_code(fault: &Value) -> Result<u16, AppError> {
-    let Some(value) = fault.get("code") else {
-        return Ok(REPLY_CODE_DEFAULT);
-    };
-    let code = value.as_u64().and_then(|code| u16::try_from(code).ok());
-    code.filter(|code| (400..=599).contains(code))
-        .ok_or_else(|| AppError::field("fault.code", "write a fault.code from 400 to 599"))
-}
-
-fn length(fault: &Value) -> Result<Option<Duration>, AppError> {
-    let Some(value) = fault.get("for") else {
-        return Ok(None);
-    };
-    let ns = value.as_str().and_then(|text| parse_duration_ns(text).ok());
-    let length = ns
-        .map(Duration::from_nanos)
-        .filter(|length| *length <= LENGTH_MAX);
-    length.map(Some).ok_or_else(|| {
-        AppError::field(
-            "fault.for",
-            "write fault.for as a duration up to 24h, such as 10s or 500ms",
-        )
-    })
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "factors and probabilities are checked to be 0 to 1000"
-)]
-fn thousandths(number: f64) -> u64 {
-    (number * 1000.0).round() as u64
+    (fault, begun)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn faults_are_read_as_scenarios_write_them() {
-        let fault =
-            json!({"target": "smtp", "kind": "error-rate", "probability": 0.3, "for": "10s"});
-        let asked = read(&fault).unwrap();
-        assert_eq!(asked.target, Place::Smtp);
-        assert_eq!(
-            asked.kind,
-            FaultKind::ErrorRate {
-                probability: 0.3,
-                reply_code: 451
-            }
-        );
-        assert_eq!(asked.length, Some(Duration::from_secs(10)));
-        let asked = read(&json!({"target": "in-app", "kind": "down"})).unwrap();
-        assert_eq!(
-            (asked.target, asked.kind, asked.length),
-            (Place::Websocket, FaultKind::Down, None)
-        );
-    }
-
-    #[test]
-    fn wrong_faults_name_the_wrong_part() {
-        for (fault, field) in [
-            (json!({}), "fault.target"),
-            (json!({"target": "moon", "kind": "down"}), "fault.target"),
-            (json!({"target": "smtp", "kind": "broken"}), "fault.kind"),
-            (
-                json!({"target": "smtp", "kind": "error-rate"}),
-                "fault.probability",
-            ),
-            (
-                json!({"target": "smtp", "kind": "error-rate", "probability": 2}),
-                "fault.probability",
-            ),
-            (
-                json!({"target": "smtp", "kind": "error-rate", "probability": 1, "code": 250}),
-                "fault.code",
-            ),
-            (
-                json!({"target": "smtp", "kind": "slow", "factor": "x"}),
-                "fault.factor",
-            ),
-            (
-                json!({"target": "smtp", "kind": "down", "for": "soon"}),
-                "fault.for",
-            ),
-            (
-                json!({"target": "smtp", "kind": "down", "for": "100d"}),
-                "fault.for",
-            ),
+    fn a_command_is_one_thing_and_survives_its_way_to_other_processes() {
+        let fields = |json: &str| Fields::parse(json.as_bytes()).ok().unwrap();
+        for json in [
+            r#"{"set":{"delays.queueing":5}}"#,
+            r#"{"fault":{"target":"server-2","kind":"slow","factor":3,"for":"1s"}}"#,
+            r#"{"fault":{"target":"smtp","kind":"delay","delay":{"dist":"uniform","low_s":0,"high_s":1}}}"#,
+            r#"{"end":"abc"}"#,
         ] {
-            let error = read(&fault).err().unwrap().to_json();
-            assert!(
-                error.contains(&format!("\"field\":\"{field}\"")),
-                "{fault}: {error}"
-            );
+            let (command, _) = read(&fields(json)).unwrap();
+            let text = serde_json::to_string(&command).unwrap();
+            let again: ControlCommand = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string(&again).unwrap(), text);
+        }
+        for json in [
+            "{}",
+            r#"{"set":{"delays.queueing":5},"end":"x"}"#,
+            r#"{"set":5}"#,
+            r#"{"end":5}"#,
+        ] {
+            assert!(read(&fields(json)).is_err(), "{json}");
         }
     }
 }

@@ -23,6 +23,11 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
     let visit = worker
         .telemetry
         .pick_up(job.part, first_queue(job.channel), Place::InAppWorker);
+    for place in [Place::InAppWorker, Place::Database] {
+        if let Err(failure) = worker.pass(place).await {
+            return worker.fail(job, visit, failure).await;
+        }
+    }
     let notification = match found {
         Ok(Some(notification)) => notification,
         Ok(None) => {
@@ -60,11 +65,7 @@ async fn deliver(
     notification: &Notification,
 ) -> Result<String, DeliveryFault> {
     let call = visit.call(Place::Websocket);
-    let verdict = worker.faults.verdict(Place::Websocket);
-    if !verdict.delay.is_zero() {
-        tokio::time::sleep_until(tokio::time::Instant::now() + verdict.delay).await;
-    }
-    if verdict.is_down || verdict.reply_code.is_some() {
+    if worker.faults.pass(Place::Websocket).await.is_err() {
         call.end(flowreel_engine::model::event::Outcome::Failed);
         return Err(DeliveryFault::Injected);
     }

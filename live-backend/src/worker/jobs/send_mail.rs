@@ -26,6 +26,10 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
         return complete(worker, &job, visit, "delivered by an earlier run", None).await;
     }
     let call = visit.call(Place::Smtp);
+    if let Err(failure) = worker.pass_relay().await {
+        call.email_bounced(failure.reply_code, &failure.reason);
+        return worker.fail(job, visit, failure).await;
+    }
     match worker.mailer.send(&notification).await {
         Ok(sent) => {
             let told = Detail::default()
@@ -57,6 +61,8 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
 }
 
 async fn begin(worker: &Worker, job: &Job) -> Result<Notification, RunFailure> {
+    worker.pass(Place::MailWorker).await?;
+    worker.pass(Place::Database).await?;
     let found = worker
         .store
         .notification(job.notification.clone())
