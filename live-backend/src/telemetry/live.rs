@@ -14,6 +14,7 @@ pub mod health;
 pub mod history;
 pub mod machine;
 pub mod mapping;
+pub mod points;
 pub mod requests;
 pub(in crate::telemetry) mod tap;
 pub mod words;

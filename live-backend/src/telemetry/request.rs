@@ -8,6 +8,7 @@ use super::emit::Telemetry;
 use super::journal::JournalEntry;
 use super::live::event::Metadata;
 use super::live::mapping::{closes, kind_of, place_of, status};
+use super::live::points::Points;
 use super::live::{StageStatus, SystemStage};
 use super::topology::Place;
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
@@ -30,6 +31,8 @@ pub struct RequestReport {
     pub logs: Vec<LogLine>,
     /// Time spent per stage in ms, waiting included, over all visits that ended.
     pub metrics: BTreeMap<&'static str, f64>,
+    /// When it passed the collection points.
+    pub points: Points,
 }
 
 /// The request and its stages.
@@ -163,6 +166,7 @@ fn report(entries: &[JournalEntry], clock: Clock, now: TimeNs) -> Option<Request
         request,
         logs,
         metrics,
+        points: Points::of(entries, clock),
     })
 }
 

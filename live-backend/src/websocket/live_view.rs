@@ -72,6 +72,10 @@ struct Inner {
     pending: Mutex<Vec<Payload>>,
 }
 
+/// The store could not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Unknown;
+
 /// Data of `error`.
 #[derive(Serialize)]
 struct Refused<'a> {
@@ -224,18 +228,12 @@ impl LiveView {
                 "this needs the role admin or the permission dashboard:read:live",
             ));
         }
-        let now = WallMs(parts.telemetry.clock().wall_ms());
-        let is_open = !claims.has_session()
-            || match parts.store.is_session_open(claims.sid.clone(), now).await {
-                Ok(is_open) => is_open,
-                Err(error) => {
-                    tracing::error!(%error, "a session cannot be looked up: {error}");
-                    return Err(refused(
-                        "store_unavailable",
-                        "the store cannot be reached now, try again",
-                    ));
-                }
-            };
+        let is_open = self.has_open_session(&claims).await.map_err(|Unknown| {
+            refused(
+                "store_unavailable",
+                "the store cannot be reached now, try again",
+            )
+        })?;
         if !is_open {
             return Err(refused(
                 "unauthorized",
@@ -246,6 +244,20 @@ impl LiveView {
             return Err(refused("full", "too many clients watch already, try later"));
         }
         Ok(claims)
+    }
+
+    /// Whether the session behind the token still is; the local administrator's token needs none.
+    async fn has_open_session(&self, claims: &Claims) -> Result<bool, Unknown> {
+        if !claims.has_session() {
+            return Ok(true);
+        }
+        let parts = &self.inner.parts;
+        let now = WallMs(parts.telemetry.clock().wall_ms());
+        let asked = parts.store.is_session_open(claims.sid.clone(), now).await;
+        asked.map_err(|error| {
+            tracing::error!(%error, "a session cannot be looked up: {error}");
+            Unknown
+        })
     }
 
     /// The client joins the room and is told everything from now on; once is enough.
@@ -264,8 +276,10 @@ impl LiveView {
             seq,
             payload: Payload::SystemStatus(self.system_status()),
         };
-        let (socket, clock) = (socket.clone(), telemetry.clock());
-        let following = async move { client.follow(socket, status, batches, clock).await };
+        let (socket, view, claims) = (socket.clone(), self.clone(), claims.clone());
+        let following = async move {
+            client.follow(socket, status, batches, view, claims).await;
+        };
         self.inner.parts.tracker.spawn(following);
     }
 

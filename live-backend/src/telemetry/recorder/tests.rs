@@ -26,7 +26,7 @@ fn recorder(settings: &RecordingSettings) -> Recorder {
     Recorder::start(Clock::start(), topology(), settings).expect("a thread can be had")
 }
 
-pub(super) fn play_login(telemetry: &Telemetry) -> RequestId {
+pub(in crate::telemetry) fn play_login(telemetry: &Telemetry) -> RequestId {
     let part = telemetry.begin_request(Class::Login, 7);
     let balancer = telemetry.enter(part, Place::Clients, Place::Balancer);
     balancer.picked(Place::Server2, 1, "round-robin");

@@ -7,10 +7,10 @@
 //! are lost to this client, and before the next one it is told how many events that were. What waits for a
 //! client is bounded: the packets of its socket, and the shared batches of a second and a half.
 
-use super::send;
 use super::subscription::Subscription;
 use super::wire::{self, BadOption, Form, Format, Item, PackError};
-use crate::telemetry::Clock;
+use super::{LiveView, send};
+use crate::security::tokens::Claims;
 use crate::telemetry::live::{Batch, LiveEvent};
 use crate::websocket::bus::SocketRef;
 use crate::websocket::message::AuthError;
@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 /// Events in one packet at most.
 const ITEMS_MAX: usize = 500;
+/// How often a session is looked up again, in seconds.
+const SESSION_CHECK_S: u64 = 10;
 /// Name of the event that tells what was missed.
 const MISSED: &str = "events:missed";
 
@@ -86,14 +88,17 @@ impl Client {
         self.gone.cancel();
     }
 
-    /// Sends `first`, then every batch, until the client leaves or its token expires.
+    /// Sends `first`, then every batch, until the client leaves, its token expires or its session ends.
     pub(super) async fn follow(
         self: Arc<Self>,
         socket: SocketRef,
         first: LiveEvent,
         mut batches: Receiver<Arc<Batch>>,
-        clock: Clock,
+        view: LiveView,
+        claims: Claims,
     ) {
+        let clock = view.inner.parts.telemetry.clock();
+        let mut session_due_s = clock.wall_ms() / 1000 + SESSION_CHECK_S;
         // Batches that were under way before this one began end with it or before it.
         let mut next_seq = first.seq + 1;
         if self.send_events(&socket, &[&first]).await.is_err() {
@@ -110,9 +115,18 @@ impl Client {
                     Err(RecvError::Closed) => return,
                 },
             };
-            if clock.wall_ms() / 1000 >= self.proved_until_s.load(Ordering::Acquire) {
-                expire(&socket);
+            let now_s = clock.wall_ms() / 1000;
+            if now_s >= self.proved_until_s.load(Ordering::Acquire) {
+                dismiss(&socket, "this token has expired; connect with another one");
                 return;
+            }
+            if now_s >= session_due_s {
+                session_due_s = now_s + SESSION_CHECK_S;
+                // A store that cannot be asked ends nobody's session.
+                if view.has_open_session(&claims).await == Ok(false) {
+                    dismiss(&socket, "this session has ended; log in again");
+                    return;
+                }
             }
             if batch.last_seq() < next_seq {
                 continue;
@@ -245,12 +259,12 @@ fn sound<T>(packed: Result<T, PackError>) -> Result<T, Gone> {
     })
 }
 
-fn expire(socket: &SocketRef) {
-    let expired = AuthError {
+fn dismiss(socket: &SocketRef, message: &'static str) {
+    let over = AuthError {
         code: "unauthorized",
-        message: "this token has expired; connect with another one",
+        message,
     };
-    send(socket, "auth:error", &expired);
+    send(socket, "auth:error", &over);
     drop(socket.clone().disconnect());
 }
 
