@@ -165,6 +165,8 @@ pub(crate) struct Settings {
     pub(crate) in_app_attempts_max: u16,
     pub(crate) in_app_retry: Duration,
     pub(crate) heartbeat: Duration,
+    /// A socket on which nobody authenticates by then is closed.
+    pub(crate) auth_timeout: Duration,
     /// 0 is no limit.
     pub(crate) connections_max: u64,
     /// `None` makes one and keeps it in the data folder.
@@ -211,6 +213,10 @@ impl Settings {
                 "JWT_SECRET must be 32 bytes or longer; leave it out to have one made".to_owned(),
             ));
         }
+        let milliseconds = |name, key| {
+            let whole = sources.whole(None, &[name], key, 100..=600_000, 30_000);
+            whole.map(Duration::from_millis)
+        };
         let whole = |name, key, default| sources.whole(None, &[name], key, 1..=10_000, default);
         Ok(Self {
             process,
@@ -259,13 +265,8 @@ impl Settings {
                 1..=86_400_000,
                 60_000,
             )?),
-            heartbeat: Duration::from_millis(sources.whole(
-                None,
-                &["WS_HEARTBEAT_INTERVAL"],
-                "ws_heartbeat_interval",
-                100..=600_000,
-                30_000,
-            )?),
+            auth_timeout: milliseconds("WS_AUTH_TIMEOUT", "ws_auth_timeout")?,
+            heartbeat: milliseconds("WS_HEARTBEAT_INTERVAL", "ws_heartbeat_interval")?,
             connections_max: sources.whole(
                 None,
                 &["WS_MAX_CONNECTIONS"],

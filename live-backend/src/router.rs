@@ -13,11 +13,11 @@ use crate::error::AppError;
 use crate::middleware::body::AllowedFields;
 use crate::middleware::{gate, origin, record};
 use crate::telemetry::{Class, Place};
-use crate::websocket::ServerSockets;
+use crate::websocket::{ServerSockets, count_messages};
 use access::Guard;
 use axum::Router;
 use axum::http::{Method, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_request};
 use std::sync::Arc;
 
 /// What a controller is given: the whole program, and which server serves.
@@ -67,6 +67,7 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
         .layer(from_fn_with_state(state.clone(), gate::pass))
         .layer(from_fn_with_state(state.clone(), record::record))
         .layer(sockets.layer.clone())
+        .layer(map_request(count_messages))
         .layer(from_fn_with_state(state.clone(), origin::allow))
         .with_state(state)
 }

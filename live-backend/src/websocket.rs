@@ -5,6 +5,7 @@
 
 mod audience;
 mod bus;
+mod limits;
 pub(crate) mod live_view;
 mod message;
 mod namespace;
@@ -13,6 +14,7 @@ mod registry;
 mod spread;
 
 pub(crate) use bus::{Bus, BusError};
+pub(crate) use limits::count_messages;
 pub(crate) use live_view::LiveView;
 pub(crate) use message::InAppMessage;
 pub(crate) use namespace::{Gateway, ServerSockets};

@@ -30,6 +30,7 @@ pub(super) async fn start_servers(
         telemetry: app.telemetry.clone(),
         live_view: app.live_view.clone(),
         heartbeat: app.settings.heartbeat,
+        auth_timeout: app.settings.auth_timeout,
         connections_max: app.settings.connections_max,
     };
     let phase = &phases.servers;

@@ -47,6 +47,7 @@ const FILE_KEYS: [&str; 49] = [
     "inapp_max_attempts",
     "inapp_retry_delay",
     "ws_heartbeat_interval",
+    "ws_auth_timeout",
     "ws_max_connections",
     "email_host",
     "email_port",

@@ -59,10 +59,13 @@ const REQUESTS_QUERY: &[Field] = &[
 /// Its entries of the table of routes.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/api/live-view/status", Access::Anyone, status::show)
-            .does("Every part of the system as it is now.")
-            .answers(200, &OPEN)
-            .refuses(&[401, 403]),
+        Route::get(
+            "/api/live-view/status",
+            Access::MonitorOrLocal,
+            status::show,
+        )
+        .does("Every part of the system as it is now.")
+        .answers(200, &OPEN),
         Route::get("/api/live-view/history", Access::Monitor, history::show)
             .does("One figure over the last seconds, a point a second.")
             .asks(HISTORY_QUERY)
@@ -107,7 +110,7 @@ pub(crate) fn routes() -> Vec<Route> {
                 },
             )
             .answers(202, &INJECTED),
-        Route::get("/api/live-view/reel", Access::Anyone, reel::follow)
+        Route::get("/api/live-view/reel", Access::MonitorOrLocal, reel::follow)
             .does("This run's recording from its first byte, as it grows, to its end.")
             .answers_with(200, Content::Media("application/octet-stream"))
             .refuses(&[401, 403, 404, 429]),

@@ -55,14 +55,14 @@ pub(crate) async fn create(
 pub(super) async fn prove(
     server: &ServerState,
     context: &RequestContext,
-    ClientAddress(address): ClientAddress,
+    client: ClientAddress,
     fields: &Fields,
 ) -> Result<User, AppError> {
     let email = fields.address("email")?;
     let password = fields.secret("password", 1, PASSWORD_BYTES_MAX)?;
     let passwords = &server.app.passwords;
     let (tryer, now_ms) = (
-        passwords.throttle().tryer(&email, address),
+        passwords.throttle().tryer(&email, client.address),
         server.app.now().0,
     );
     passwords.must_have_try(tryer, now_ms)?;

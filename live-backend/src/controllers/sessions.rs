@@ -94,6 +94,8 @@ async fn renew(server: &ServerState, token: &str) -> Result<Renewed, AppError> {
         .await?;
     let Some((user_id, session)) = rotated else {
         if app.store.end_session(session, now).await? {
+            // Which of the user's sockets the thief holds nobody can tell either.
+            app.sockets.end_user(owner).await;
             tracing::warn!(user.id = %owner, "a used refresh token of user {owner} came again; its session ended");
         }
         return Err(refused());
@@ -170,6 +172,7 @@ pub(crate) async fn end(
         .store
         .end_sessions(user_id, server.app.now())
         .await?;
+    server.app.sockets.end_user(user_id).await;
     if ended_count == 0 {
         return Err(AppError::not_found("this user has no open session"));
     }

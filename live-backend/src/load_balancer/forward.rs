@@ -5,6 +5,7 @@
 use super::line::{AnswerBody, AskFault, Line, Outgoing};
 use super::tunnel::{self, End};
 use super::upstream::Upstream;
+use crate::middleware::record::{self, PROXIED};
 use crate::telemetry::journey::PART_HEADER;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -39,13 +40,14 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Headers by which a client would speak for a balancer, or name another origin of its request.
-const BALANCERS_ONLY: [HeaderName; 7] = [
+const BALANCERS_ONLY: [HeaderName; 8] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static(PART_HEADER),
+    PROXIED,
     HeaderName::from_static("x-server"),
 ];
 
@@ -243,8 +245,12 @@ pub(super) fn clean_request_headers(headers: &mut HeaderMap, peer: SocketAddr) {
     headers.remove(header::UPGRADE);
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::EXPECT);
+    let is_proxied = record::is_proxied(headers);
     for name in BALANCERS_ONLY {
         headers.remove(name);
+    }
+    if is_proxied {
+        headers.insert(PROXIED, HeaderValue::from_static("1"));
     }
     if let Ok(address) = HeaderValue::from_str(&peer.ip().to_string()) {
         headers.insert("x-forwarded-for", address);
@@ -298,6 +304,11 @@ mod tests {
             .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
             .collect();
         left.sort_unstable();
-        assert_eq!(left, [("accept", "*/*"), ("x-forwarded-for", "127.0.0.1")]);
+        let expected = [
+            ("accept", "*/*"),
+            ("x-flowreel-proxied", "1"),
+            ("x-forwarded-for", "127.0.0.1"),
+        ];
+        assert_eq!(left, expected);
     }
 }

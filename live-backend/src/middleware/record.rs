@@ -33,9 +33,28 @@ pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarde
 /// Asked many times a minute by programs.
 const PROBES: [&str; 3] = ["/api/health", "/health", "/metrics"];
 
+/// Set by the balancer where another proxy stands before it.
+pub(crate) const PROXIED: HeaderName = HeaderName::from_static("x-flowreel-proxied");
+
 /// Where the client is, as far as the balancer or the connection tells.
 #[derive(Clone, Copy)]
-pub(crate) struct ClientAddress(pub(crate) IpAddr);
+pub(crate) struct ClientAddress {
+    pub(crate) address: IpAddr,
+    /// Another proxy passed the request on, so the address is the proxy's.
+    is_proxied: bool,
+}
+
+impl ClientAddress {
+    /// Whether the client is a program of this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.address.is_loopback() && !self.is_proxied
+    }
+}
+
+/// Whether a proxy that is not our balancer says that it passed the request on.
+pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED_FOR) || headers.contains_key(header::FORWARDED)
+}
 
 pub(crate) async fn record(
     State(server): State<ServerState>,
@@ -52,7 +71,7 @@ pub(crate) async fn record(
     let context = RequestContext::new(id, server.place, visit, Arc::clone(&server.app.faults));
     request.extensions_mut().insert(context.clone());
     let address = client_address(&request, is_balanced);
-    request.extensions_mut().insert(ClientAddress(address));
+    request.extensions_mut().insert(address);
     let method = request.method().clone();
     let started = server.app.telemetry.now();
 
@@ -137,12 +156,19 @@ fn is_foreign_refusal(response: &Response) -> bool {
     (status.is_client_error() || status.is_server_error()) && !is_json
 }
 
-fn client_address(request: &Request, is_balanced: bool) -> IpAddr {
-    let told = request
-        .headers()
+fn client_address(request: &Request, is_balanced: bool) -> ClientAddress {
+    let headers = request.headers();
+    let told = headers
         .get(FORWARDED_FOR)
         .filter(|_| is_balanced)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     let peer = request.extensions().get::<Peer>().map(|Peer(peer)| *peer);
-    told.or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    ClientAddress {
+        address: told.or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        is_proxied: if is_balanced {
+            headers.contains_key(PROXIED)
+        } else {
+            is_proxied(headers)
+        },
+    }
 }

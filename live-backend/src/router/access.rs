@@ -7,8 +7,10 @@ use super::ServerState;
 use crate::error::AppError;
 use crate::middleware::body::AllowedFields;
 use crate::middleware::caller::Caller;
+use crate::middleware::record::ClientAddress;
 use crate::security::tokens::Permission;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -25,6 +27,8 @@ pub(crate) enum Access {
     Owner,
     /// Administrators, and who may read the live dashboard.
     Monitor,
+    /// The same, and programs of this machine without a token where the settings let them.
+    MonitorOrLocal,
     /// Administrators.
     Admin,
 }
@@ -35,7 +39,9 @@ impl Access {
         match self {
             Self::Anyone => &[],
             Self::Caller => &[401],
-            Self::User | Self::Owner | Self::Monitor | Self::Admin => &[401, 403],
+            Self::User | Self::Owner | Self::Monitor | Self::MonitorOrLocal | Self::Admin => {
+                &[401, 403]
+            }
         }
     }
 
@@ -44,7 +50,7 @@ impl Access {
             Self::Anyone | Self::Caller => Ok(()),
             Self::User => caller.user().map(drop),
             Self::Owner => caller.acting_for(named.unwrap_or_default()).map(drop),
-            Self::Monitor => caller.must_have(Permission::ReadLiveDashboard),
+            Self::Monitor | Self::MonitorOrLocal => caller.must_have(Permission::ReadLiveDashboard),
             Self::Admin => caller.must_be_admin(),
         }
     }
@@ -76,7 +82,13 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
 
 async fn admit(guard: Guard, request: Request) -> Result<Request, AppError> {
     let (mut head, body) = request.into_parts();
-    if guard.access != Access::Anyone {
+    let is_local = guard.access == Access::MonitorOrLocal
+        && !head.headers.contains_key(header::AUTHORIZATION)
+        && head
+            .extensions
+            .get::<ClientAddress>()
+            .is_some_and(ClientAddress::is_local);
+    if guard.access != Access::Anyone && !is_local {
         let caller = Caller::from_request_parts(&mut head, &guard.server).await?;
         let named = RawPathParams::from_request_parts(&mut head, &()).await.ok();
         let named = named.as_ref().and_then(|named| {

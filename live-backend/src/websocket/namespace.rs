@@ -4,6 +4,7 @@
 //! registry, tokens' contents.
 
 use super::bus::{Adapter, Bus, BusError, SocketIo, SocketRef};
+use super::limits::{self, Refusal};
 use super::live_view::LiveView;
 use super::message::{AuthError, AuthSuccess, MarkedRead, text_of, texts_of};
 use super::registry::Sockets;
@@ -41,6 +42,8 @@ pub(crate) struct Gateway {
     pub(crate) live_view: LiveView,
     /// Socket.IO's own ping; a client silent for twice as long is dropped.
     pub(crate) heartbeat: Duration,
+    /// A client that has not proved who it is by then is put out.
+    pub(crate) auth_timeout: Duration,
     /// Connections accepted in all; 0 is no limit.
     pub(crate) connections_max: u64,
 }
@@ -96,7 +99,7 @@ impl Gateway {
                 Ok::<_, Infallible>(())
             }
         };
-        let connected = async move |socket: SocketRef| gateway.connected(&socket);
+        let connected = async move |socket: SocketRef| gateway.connected(&socket).await;
         io.ns("/", connected.with(listen))
             .await
             .map_err(bus_error)?;
@@ -105,7 +108,7 @@ impl Gateway {
         Ok(ServerSockets { io, layer })
     }
 
-    fn connected(&self, socket: &SocketRef) {
+    async fn connected(&self, socket: &SocketRef) {
         let is_over = |Position(open)| self.connections_max > 0 && open > self.connections_max;
         if socket.extensions.get::<Position>().is_some_and(is_over) {
             let full = AuthError {
@@ -114,7 +117,35 @@ impl Gateway {
             };
             self.send(socket, "auth:error", &full);
             drop(socket.clone().disconnect());
+            return;
         }
+        tokio::time::sleep_until(tokio::time::Instant::now() + self.auth_timeout).await;
+        if socket.connected() && socket.extensions.get::<Owner>().is_none() {
+            let late = AuthError {
+                code: "auth_timeout",
+                message: "nobody authenticated on this socket in time",
+            };
+            self.send(socket, "auth:error", &late);
+            drop(socket.clone().disconnect());
+        }
+    }
+
+    /// Every message counts, whatever it is.
+    fn may_speak(&self, socket: &SocketRef) -> bool {
+        limits::may_speak(socket, self.telemetry.now().0)
+    }
+
+    fn on_unknown(&self, socket: &SocketRef) {
+        let gateway = self.clone();
+        socket.on_fallback(async move |socket: SocketRef| {
+            if gateway.may_speak(&socket) {
+                let unknown = Refusal {
+                    code: "unknown_event",
+                    message: "this namespace knows no such event",
+                };
+                gateway.send(&socket, "error", &unknown);
+            }
+        });
     }
 
     fn listen(&self, socket: &SocketRef, server: Place) {
@@ -126,8 +157,12 @@ impl Gateway {
         self.on_authenticate(socket, server);
         self.on_confirm(socket);
         self.on_mark_read(socket);
+        self.on_unknown(socket);
         let gateway = self.clone();
         socket.on("ping", async move |socket: SocketRef| {
+            if !gateway.may_speak(&socket) {
+                return;
+            }
             let now = WallMs(gateway.telemetry.clock().wall_ms());
             gateway.send(&socket, "pong", &json!({ "timestamp": now }));
         });
@@ -138,6 +173,9 @@ impl Gateway {
         socket.on(
             "authenticate",
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
+                if !gateway.may_speak(&socket) {
+                    return;
+                }
                 let data = data.unwrap_or(Value::Null);
                 match gateway.owner_of(text_of(&data, &["token"])).await {
                     Ok(user) => gateway.admit(&socket, server, user).await,
@@ -205,6 +243,9 @@ impl Gateway {
         socket.on(
             "notification:ack",
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
+                if !gateway.may_speak(&socket) {
+                    return;
+                }
                 let data = data.unwrap_or(Value::Null);
                 let owner = socket.extensions.get::<Owner>();
                 let (Some(Owner(user)), Some(id)) =
@@ -233,6 +274,9 @@ impl Gateway {
         socket.on(
             "notification:markRead",
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
+                if !gateway.may_speak(&socket) {
+                    return;
+                }
                 let data = data.unwrap_or(Value::Null);
                 let owner = socket.extensions.get::<Owner>();
                 let (Some(Owner(user)), Some(ids)) = (owner, texts_of(&data, MARKED_MAX)) else {

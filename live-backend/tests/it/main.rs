@@ -38,6 +38,8 @@ mod npm;
 #[cfg(test)]
 mod queues;
 #[cfg(test)]
+mod privacy;
+#[cfg(test)]
 mod raw;
 #[cfg(test)]
 mod redis_outages;
@@ -51,5 +53,7 @@ mod retries;
 mod services;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod socket_limits;
 #[cfg(test)]
 mod stock_client;

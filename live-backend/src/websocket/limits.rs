@@ -1,0 +1,107 @@
+//! What one connection may do: how many messages, and how long it may stay unknown.
+//!
+//! Belongs here: counting and refusing. Does not belong here: frame sizes (Socket.IO's settings), events.
+//!
+//! The count belongs to the connection, not to a namespace: who is put out of a namespace and comes back
+//! on the same connection finds it as it was.
+
+use super::bus::SocketRef;
+use super::message::AuthError;
+use super::namespace::room_of;
+use super::registry::Sockets;
+use crate::models::UserId;
+use axum::extract::Request;
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Messages a second; as many may come at once.
+const MESSAGES_PER_S: u64 = 100;
+/// Time after which one more is allowed.
+const PER_MESSAGE_NS: u64 = 1_000_000_000 / MESSAGES_PER_S;
+
+/// Messages of one connection: the one moment at which all may come at once again.
+#[derive(Default)]
+pub(super) struct Rate {
+    full_at_ns: AtomicU64,
+}
+
+/// Data of `error`.
+#[derive(Serialize)]
+pub(super) struct Refusal {
+    pub(super) code: &'static str,
+    pub(super) message: &'static str,
+}
+
+/// Gives each new connection its count; a layer around Socket.IO's own.
+pub(crate) async fn count_messages(mut request: Request) -> Request {
+    if request.uri().path().starts_with("/socket.io") {
+        request.extensions_mut().insert(Arc::new(Rate::default()));
+    }
+    request
+}
+
+/// Counts a message; false where the connection has sent too many, which puts it out.
+pub(super) fn may_speak(socket: &SocketRef, now_ns: u64) -> bool {
+    let rate = socket.req_parts().extensions.get::<Arc<Rate>>();
+    if rate.is_none_or(|rate| rate.take(now_ns)) {
+        return true;
+    }
+    let refusal = Refusal {
+        code: "rate_limited",
+        message: "more than 100 messages in a second; the connection ends",
+    };
+    if let Err(error) = socket.emit("error", &refusal) {
+        tracing::debug!(%error, "a client is put out without a word: {error}");
+    }
+    // Messages that were on their way find it gone, which is what is wanted.
+    drop(socket.clone().disconnect());
+    false
+}
+
+impl Sockets {
+    /// Puts the user's sockets out, on whichever server: the sessions behind them have ended.
+    pub(crate) async fn end_user(&self, user: UserId) {
+        let Some(rooms) = self.rooms() else {
+            return;
+        };
+        let ended = AuthError {
+            code: "session_ended",
+            message: "this session has ended; log in again",
+        };
+        let of_user = rooms.to(room_of(user));
+        if let Err(error) = of_user.clone().emit("auth:error", &ended).await {
+            tracing::warn!(%error, "sockets of user {user} are not told of their end: {error}");
+        }
+        if let Err(error) = of_user.disconnect().await {
+            tracing::warn!(%error, "sockets of user {user} stay open after the logout: {error}");
+        }
+    }
+}
+
+impl Rate {
+    fn take(&self, now_ns: u64) -> bool {
+        let next = |full_at_ns: u64| {
+            let next = full_at_ns.max(now_ns).saturating_add(PER_MESSAGE_NS);
+            (next.saturating_sub(now_ns) <= MESSAGES_PER_S * PER_MESSAGE_NS).then_some(next)
+        };
+        self.full_at_ns
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_messages_a_second_pass() {
+        let rate = Rate::default();
+        let second = 1_000_000_000;
+        assert_eq!((0..150).filter(|_| rate.take(second)).count(), 100);
+        assert!(!rate.take(second + PER_MESSAGE_NS - 1));
+        assert!(rate.take(second + PER_MESSAGE_NS));
+        assert_eq!((0..150).filter(|_| rate.take(9 * second)).count(), 100);
+    }
+}
