@@ -5,7 +5,7 @@
 
 pub(crate) mod child;
 mod compare;
-mod http;
+pub(crate) mod http;
 mod show;
 
 use crate::environment::Environment;

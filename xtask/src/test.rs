@@ -2,8 +2,10 @@
 //!
 //! Belongs here: the list of checks and how each is run. Does not belong here: the rules of the house (tidy).
 
+mod deny;
 mod determinism;
 mod exact;
+mod openapi;
 mod other_readers;
 mod pictures;
 mod second_reader;
@@ -45,18 +47,15 @@ pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     }
     ask_the_programs(environment, &mut steps);
     if long {
+        steps.run("description of the backend", || openapi::check(environment));
         steps.run("fuzzing", || fuzz::step(environment));
     }
-    steps.run("licences and sources", || {
-        if !environment.has("cargo-deny") {
-            let remark = "cargo-deny is not installed; cargo install cargo-deny --locked";
-            return Ok(Ending::Skipped(remark.to_owned()));
-        }
-        cargo(
-            environment,
-            &["deny", "check", "bans", "licenses", "sources"],
-        )
-    });
+    steps.run("licences and sources", || deny::check(environment, long));
+    if long {
+        steps.run("known faults of dependencies", || {
+            deny::advisories(environment)
+        });
+    }
     steps.run("material beside the checkout", || {
         Ok(shared_step(environment))
     });

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Keys a settings file may have.
-const FILE_KEYS: [&str; 49] = [
+const FILE_KEYS: [&str; 50] = [
     "store",
     "queue",
     "smtp",

@@ -14,6 +14,7 @@ mod wire;
 
 use super::audience::{Audience, Room};
 use super::bus::{Adapter, BusError, SocketIo, SocketRef};
+use super::limits::may_speak;
 use super::message::{AuthError, AuthSuccess, text_of};
 use super::namespace::bus_error;
 use crate::load_balancer::Upstreams;
@@ -141,6 +142,9 @@ impl LiveView {
         socket.on(
             "authenticate",
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
+                if !view.may_speak(&socket) {
+                    return;
+                }
                 let data = data.unwrap_or(Value::Null);
                 if let Some(claims) = view.admit(&socket, text_of(&data, &["token"])).await {
                     let success = AuthSuccess {
@@ -152,29 +156,45 @@ impl LiveView {
                 }
             },
         );
-        let narrowed = Arc::clone(&client);
+        let view = self.clone();
+        socket.on_fallback(async move |socket: SocketRef| {
+            view.may_speak(&socket);
+        });
+        let (view, narrowed) = (self.clone(), Arc::clone(&client));
         socket.on(
             "subscribe",
             async move |socket: SocketRef,
                         TryData(names): TryData<Value>,
                         ack: AckSender<Adapter>| {
+                if !view.may_speak(&socket) {
+                    return;
+                }
                 let change = narrowed
                     .subscription
                     .subscribe(&names.unwrap_or(Value::Null));
                 answer(&socket, ack, &narrowed, change);
             },
         );
+        let view = self.clone();
         socket.on(
             "unsubscribe",
             async move |socket: SocketRef,
                         TryData(names): TryData<Value>,
                         ack: AckSender<Adapter>| {
+                if !view.may_speak(&socket) {
+                    return;
+                }
                 let change = client
                     .subscription
                     .unsubscribe(&names.unwrap_or(Value::Null));
                 answer(&socket, ack, &client, change);
             },
         );
+    }
+
+    /// Every message counts, whatever it is.
+    fn may_speak(&self, socket: &SocketRef) -> bool {
+        may_speak(socket, self.inner.parts.telemetry.now().0)
     }
 
     async fn connected(&self, socket: SocketRef, auth: Value) {

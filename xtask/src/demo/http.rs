@@ -15,7 +15,7 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Posts `body` to `url` (`http://HOST:PORT/path`) as the bearer of `token`; returns the answer's body.
-pub(super) fn post(url: &str, token: &str, body: &Value) -> Result<Value> {
+pub(crate) fn post(url: &str, token: &str, body: &Value) -> Result<Value> {
     let (host, path) = split(url)?;
     let body = body.to_string();
     let request = format!(
