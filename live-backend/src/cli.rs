@@ -10,7 +10,7 @@ use crate::open_files;
 use crate::status;
 use crate::telemetry::Clock;
 use clap::Parser;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -42,6 +42,8 @@ pub fn main() -> ExitCode {
     };
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        // Colours are for people; files and other programs get plain lines.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(EnvFilter::new(settings.log_filter.as_str()))
         .init();
     open_files::raise();

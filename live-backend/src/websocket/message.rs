@@ -6,6 +6,7 @@ use crate::models::{NotificationType, Priority, WallMs};
 use crate::store::notifications::Notification;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Data of `notification:new` and `notification:broadcast`.
 #[derive(Clone, Debug, Serialize)]
@@ -73,9 +74,16 @@ pub(super) fn texts_of(data: &Value, count_max: usize) -> Option<Vec<String>> {
     if list.len() > count_max {
         return None;
     }
-    list.iter()
-        .map(|item| item.as_str().map(str::to_owned))
-        .collect()
+    let mut seen = HashSet::with_capacity(list.len());
+    let mut texts = Vec::with_capacity(list.len());
+    for item in list {
+        let text = item.as_str()?;
+        // What is named twice is meant once.
+        if seen.insert(text) {
+            texts.push(text.to_owned());
+        }
+    }
+    Some(texts)
 }
 
 #[cfg(test)]
@@ -108,6 +116,7 @@ mod tests {
             ["a", "b"]
         );
         assert_eq!(texts_of(&json!({"notificationIds": ["a", 1]}), 9), None);
+        assert_eq!(texts_of(&json!(["b", "a", "b"]), 9).unwrap(), ["b", "a"]);
         assert_eq!(texts_of(&json!(["a", "b"]), 1), None);
     }
 }

@@ -36,9 +36,9 @@ mod mongodb;
 #[cfg(test)]
 mod npm;
 #[cfg(test)]
-mod queues;
-#[cfg(test)]
 mod privacy;
+#[cfg(test)]
+mod queues;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
