@@ -18,6 +18,7 @@ mod notification_service;
 mod open_files;
 mod operations;
 mod queue;
+pub mod queue_speed;
 mod request;
 mod router;
 mod security;

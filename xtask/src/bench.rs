@@ -38,6 +38,11 @@ pub(crate) fn run(environment: &Environment, area: Option<&str>) -> Result<Outco
             .iter()
             .filter_map(|result: &Value| result["id"].as_str().map(str::to_owned))
             .collect();
+        // A bench beside others says its own figures.
+        let said = environment.target.join(format!("bench/{bench}.json"));
+        if said.is_file() {
+            results.extend(read_json(&said)?.as_array().cloned().unwrap_or_default());
+        }
         results.extend(
             figures(&criterion, &command)?
                 .into_iter()

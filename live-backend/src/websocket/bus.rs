@@ -92,6 +92,8 @@ impl Bus {
             .set_response_timeout(Some(ANSWER_TIMEOUT))
             .set_connection_timeout(Some(ANSWER_TIMEOUT));
         let client = redis::Client::open(info)?;
+        // The manager tries again whatever is wrong, and a wrong password stays wrong.
+        drop(client.get_multiplexed_async_connection().await?);
         let connection = ConnectionManager::new_with_config(client, config).await?;
         Ok(Self {
             listeners,
