@@ -12,9 +12,9 @@ pub(crate) mod notifications;
 pub(crate) mod operations;
 pub(crate) mod records;
 pub(crate) mod sessions;
-#[cfg(test)]
-mod suite;
 pub(crate) mod tally;
+#[cfg(test)]
+mod tests;
 pub(crate) mod users;
 
 pub(crate) use mongo::MongoAddress;
