@@ -13,7 +13,7 @@ use crate::error::AppError;
 use crate::middleware::body::AllowedFields;
 use crate::middleware::{gate, origin, record};
 use crate::telemetry::{Class, Place};
-use crate::websocket::{ServerSockets, count_messages};
+use crate::websocket::{ServerSockets, count_messages, own_head};
 use access::Guard;
 use axum::Router;
 use axum::http::{Method, StatusCode};
@@ -68,6 +68,7 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
         .layer(from_fn_with_state(state.clone(), record::record))
         .layer(sockets.layer.clone())
         .layer(map_request(count_messages))
+        .layer(map_request(own_head))
         .layer(from_fn_with_state(state.clone(), origin::allow))
         .with_state(state)
 }

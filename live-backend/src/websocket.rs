@@ -5,10 +5,12 @@
 
 mod audience;
 mod bus;
+mod confirmed;
 mod limits;
 pub(crate) mod live_view;
 mod message;
 mod namespace;
+mod own_head;
 mod presence;
 mod registry;
 mod spread;
@@ -18,4 +20,5 @@ pub(crate) use limits::count_messages;
 pub(crate) use live_view::LiveView;
 pub(crate) use message::InAppMessage;
 pub(crate) use namespace::{Gateway, ServerSockets};
+pub(crate) use own_head::own_head;
 pub(crate) use registry::{DeliveryFault, Sockets};

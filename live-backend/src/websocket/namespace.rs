@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// Largest frame and polling body a client may send, in bytes.
 const PAYLOAD_BYTES_MAX: u64 = 64 * 1024;
+/// What each socket holds to read into; larger frames take more for as long as they are read.
+const READ_BUFFER_BYTES: usize = 1024;
 /// Packets waiting for one slow client; further ones fail for it.
 const CLIENT_BUFFER_PACKETS: usize = 256;
 /// The room of every socket that has proved whose it is.
@@ -87,6 +89,7 @@ impl Gateway {
             .ws_max_message_size(usize::try_from(PAYLOAD_BYTES_MAX).unwrap_or(usize::MAX))
             .ws_max_frame_size(usize::try_from(PAYLOAD_BYTES_MAX).unwrap_or(usize::MAX))
             .max_buffer_size(CLIENT_BUFFER_PACKETS)
+            .ws_read_buffer_size(READ_BUFFER_BYTES)
             .with_adapter::<Adapter>(adapter_over(self.sockets.bus()))
             .build_layer();
         let gateway = self.clone();
@@ -258,12 +261,15 @@ impl Gateway {
                     return;
                 }
                 let now = WallMs(gateway.telemetry.clock().wall_ms());
-                if let Err(error) = gateway
+                let late = gateway
                     .store
                     .confirm_late(user, id.to_owned(), socket_id, now)
-                    .await
-                {
-                    tracing::error!(%error, "a late confirmation cannot be stored: {error}");
+                    .await;
+                match late {
+                    Ok(_) => gateway.sockets.note_confirmed(user, id),
+                    Err(error) => {
+                        tracing::error!(%error, "a late confirmation cannot be stored: {error}");
+                    }
                 }
             },
         );

@@ -7,6 +7,7 @@
 //! they are not, it is sent to the user's room on all servers, and who is online is looked up in Redis.
 
 use super::bus::{Adapter, Bus, SocketIo, SocketRef};
+use super::confirmed::Confirmed;
 use super::message::InAppMessage;
 use super::namespace::room_of;
 use super::presence::{Confirmation, Online, Presence, Seen};
@@ -32,6 +33,7 @@ pub(crate) struct Sockets {
 struct Inner {
     users: Mutex<HashMap<UserId, Vec<Entry>>>,
     unconfirmed: Mutex<HashMap<String, Unconfirmed>>,
+    confirmed: Confirmed,
     open_count: AtomicU64,
     bus: Bus,
     /// `None` where all servers are in this process.
@@ -126,6 +128,7 @@ impl Sockets {
             inner: Arc::new(Inner {
                 users: Mutex::default(),
                 unconfirmed: Mutex::default(),
+                confirmed: Confirmed::default(),
                 open_count: AtomicU64::new(0),
                 bus,
                 presence,
@@ -247,7 +250,8 @@ impl Sockets {
             return true;
         }
         let Some(presence) = &self.inner.presence else {
-            return false;
+            // Nobody waits for it in this process, and there is no other.
+            return self.inner.confirmed.has(user, notification);
         };
         let confirmation = Confirmation {
             user: user.0,
@@ -271,7 +275,16 @@ impl Sockets {
         }
         let waiting = unconfirmed.remove(notification);
         drop(unconfirmed);
-        waiting.is_some_and(|waiting| waiting.confirm.send(socket_id).is_ok())
+        let is_told = waiting.is_some_and(|waiting| waiting.confirm.send(socket_id).is_ok());
+        if is_told {
+            self.note_confirmed(user, notification);
+        }
+        is_told
+    }
+
+    /// Further confirmations of it say nothing new.
+    pub(super) fn note_confirmed(&self, user: UserId, notification: &str) {
+        self.inner.confirmed.add(user, notification);
     }
 
     /// Binds a socket to its user; the answer is how many sockets that user has now.

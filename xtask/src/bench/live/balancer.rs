@@ -231,7 +231,7 @@ fn start_haproxy(bench: &Bench<'_>, upstream: &Upstream) -> Result<Option<(Runni
     };
     let port = free_port()?;
     let mut text = format!(
-        "global\n  maxconn 10000\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 60s\n  \
+        "global\n  maxconn 2000\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 60s\n  \
          timeout server 60s\n  option forwardfor\n  http-reuse always\nfrontend front\n  bind 127.0.0.1:{port}\n  \
          default_backend back\nbackend back\n  balance roundrobin\n"
     );
