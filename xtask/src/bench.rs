@@ -15,7 +15,8 @@ use std::path::Path;
 /// Runs every bench whose name begins with `area`, all where none is named, and writes the summary.
 pub(crate) fn run(environment: &Environment, area: Option<&str>) -> Result<Outcome> {
     let benches = declared(&environment.metadata(&["--no-deps"])?, area);
-    if benches.is_empty() {
+    let live_parts = live::parts(area);
+    if benches.is_empty() && live_parts.is_empty() {
         bail!(
             "no benchmark{}; benches stand in PACKAGE/benches",
             area.map(|area| format!(" called {area}"))
@@ -52,8 +53,8 @@ pub(crate) fn run(environment: &Environment, area: Option<&str>) -> Result<Outco
     if area == Some("kernel") {
         results.extend(peers::run(environment)?);
     }
-    if area.is_none_or(|area| area == "live") {
-        results.extend(live::run(environment)?);
+    if !live_parts.is_empty() {
+        results.extend(live::run(environment, &live_parts)?);
     }
     if area.is_none_or(|area| area == "reel") {
         let beside_others = recorders::run(environment)?;

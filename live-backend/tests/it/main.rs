@@ -6,6 +6,8 @@
 mod access;
 #[cfg(test)]
 mod bad_input;
+#[cfg(test)]
+mod balance;
 mod broadcast;
 #[cfg(test)]
 mod control;

@@ -35,14 +35,31 @@ pub(super) struct Bench<'a> {
     folder: PathBuf,
 }
 
-/// Measures everything and says each figure for the summary.
-pub(super) fn run(environment: &Environment) -> Result<Vec<Value>> {
+/// What is measured together.
+type Part = fn(&Bench<'_>) -> Result<Vec<Value>>;
+
+/// The parts of an area: all three of `live`, and each by its own name.
+pub(super) fn parts(area: Option<&str>) -> Vec<Part> {
+    let all: [(&str, Part); 3] = [
+        ("balancer", balancer::run),
+        ("sockets", sockets::run),
+        ("flow", flow::run),
+    ];
+    all.into_iter()
+        .filter(|(name, _)| area.is_none_or(|area| area == "live" || area == *name))
+        .map(|(_, part)| part)
+        .collect()
+}
+
+/// Measures these and says each figure for the summary.
+pub(super) fn run(environment: &Environment, parts: &[Part]) -> Result<Vec<Value>> {
     talk::say("==> live backend and its peers");
     let bench = Bench::prepare(environment)?;
     talk::say(&format!("load average before: {}", usage::load_average()?));
-    let mut results = balancer::run(&bench)?;
-    results.extend(sockets::run(&bench)?);
-    results.extend(flow::run(&bench)?);
+    let mut results = Vec::new();
+    for part in parts {
+        results.extend(part(&bench)?);
+    }
     talk::say(&format!("load average after: {}", usage::load_average()?));
     show(&results);
     Ok(results)
@@ -180,4 +197,22 @@ fn show(results: &[Value]) {
         ]);
     }
     talk::say(&talk::table(&rows));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_area_is_all_of_live_or_one_part_of_it() {
+        let counts =
+            [None, Some("live"), Some("balancer"), Some("kernel")].map(|area| parts(area).len());
+        assert_eq!(counts, [3, 3, 1, 0]);
+    }
+
+    #[test]
+    fn the_median_is_the_middle_value() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::{Bench, END, START, figure, median, number, usage};
 use crate::demo::child::Running;
-use crate::{process, talk};
+use crate::{machine, process, talk};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::net::TcpListener;
@@ -220,15 +220,12 @@ fn start_ours(bench: &Bench<'_>, upstream: &Upstream) -> Result<(Running, u16)> 
     Ok((running, port))
 }
 
-/// HAProxy as Debian sets it up, with kept connections on both sides; `None` where it is not installed.
+/// Debian's HAProxy with kept connections on both sides; `None` where it cannot be had.
 fn start_haproxy(bench: &Bench<'_>, upstream: &Upstream) -> Result<Option<(Running, u16)>> {
-    let Some(program) = ["haproxy", "/usr/sbin/haproxy"]
-        .into_iter()
-        .find(|program| bench.environment.has(program))
-    else {
-        talk::say("SKIPPED HAProxy: it is not installed; type `apt-get install haproxy`");
+    if let Err(error) = machine::install_packages(bench.environment, &["haproxy"]) {
+        talk::say(&format!("SKIPPED {PEER}: {error:#}"));
         return Ok(None);
-    };
+    }
     let port = free_port()?;
     let mut text = format!(
         "global\n  maxconn 2000\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 60s\n  \
@@ -240,7 +237,8 @@ fn start_haproxy(bench: &Bench<'_>, upstream: &Upstream) -> Result<Option<(Runni
     }
     let path = bench.folder.join("haproxy.cfg");
     std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-    let mut command = Command::new(program);
+    // Debian puts it where only administrators look.
+    let mut command = Command::new("/usr/sbin/haproxy");
     command.arg("-db").arg("-f").arg(&path);
     let running = Running::start(command)?;
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {

@@ -5,7 +5,7 @@
 
 use super::{Bench, END, START, figure, number, usage};
 use crate::demo::child::Running;
-use crate::{process, talk};
+use crate::{machine, process, talk};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::process::Command;
@@ -87,11 +87,7 @@ fn ours_balanced(bench: &Bench<'_>) -> Result<f64> {
 }
 
 fn node(bench: &Bench<'_>) -> Result<Taken> {
-    for program in ["node", "npm"] {
-        if !bench.environment.has(program) {
-            bail!("`{program}` is not installed; type `apt-get install nodejs npm`");
-        }
-    }
+    machine::install_packages(bench.environment, &["nodejs", "npm"])?;
     let folder = bench.environment.target.join("peers-node");
     std::fs::create_dir_all(&folder)?;
     let script = bench
