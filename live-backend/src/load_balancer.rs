@@ -222,6 +222,7 @@ impl Inner {
             if let Some(visit) = visit.take() {
                 visit.picked(upstream.place, upstream.in_progress_count(), reason);
             }
+            passing.stamp(self.telemetry.stamp());
             let busy = upstream.begin();
             let forwarded = self.forwarder.forward(passing, &upstream).await;
             drop(busy);

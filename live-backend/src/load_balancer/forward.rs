@@ -6,7 +6,8 @@ use super::line::{AnswerBody, AskFault, Line, Outgoing};
 use super::tunnel::{self, End};
 use super::upstream::Upstream;
 use crate::middleware::record::{self, PROXIED};
-use crate::telemetry::journey::PART_HEADER;
+use crate::telemetry::Stamp;
+use crate::telemetry::journey::{PART_HEADER, TIME_HEADER};
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
@@ -92,6 +93,13 @@ impl Passing {
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         }
         Self { request, upgrade }
+    }
+
+    /// Says when it is passed on, so that nothing the server does is earlier.
+    pub(super) fn stamp(&mut self, now: Stamp) {
+        self.request
+            .headers_mut()
+            .insert(TIME_HEADER, HeaderValue::from(now.0));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::router::access::RoutePath;
 use crate::router::{ServerState, class_of};
 use crate::security::random_hex;
 use crate::server::Peer;
-use crate::telemetry::journey::PART_HEADER;
+use crate::telemetry::journey::{PART_HEADER, TIME_HEADER};
 use crate::telemetry::{Part, Place, Visit};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -118,6 +118,10 @@ fn open_visit(
     class: crate::telemetry::Class,
 ) -> Visit {
     let telemetry = &server.app.telemetry;
+    let stamp = headers.get(TIME_HEADER).filter(|_| is_balanced);
+    if let Some(stamp) = stamp.and_then(|value| value.to_str().ok()?.parse().ok()) {
+        telemetry.observe(stamp);
+    }
     let part: Option<Part> = headers
         .get(PART_HEADER)
         .filter(|_| is_balanced)

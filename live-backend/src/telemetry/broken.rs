@@ -11,13 +11,14 @@
 use super::detail::Detail;
 use super::journey::Part;
 use super::resume::EndedParts;
+use super::split::SplitBook;
 use super::stage::path_code;
 use super::topology::{Class, Place};
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
 use flowreel_engine::model::id::{ComponentId, PartId, RequestId};
 use flowreel_engine::model::state::{SystemState, Visit};
 use flowreel_engine::model::time::TimeNs;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A stored job that goes on, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,145 @@ pub(super) fn mend(
         going_on,
         split,
     }
+}
+
+/// Requests in flight that go several ways, as far as their parts show it.
+pub(super) fn still_split(
+    state: &SystemState,
+    ended_parts: &HashMap<RequestId, EndedParts>,
+) -> Vec<StillSplit> {
+    let mut open: BTreeMap<RequestId, BTreeSet<PartId>> = BTreeMap::new();
+    for (key, _) in state.visits() {
+        if key.part > PartId(0) && state.request(key.request).is_some() {
+            open.entry(key.request).or_default().insert(key.part);
+        }
+    }
+    let mut split = Vec::new();
+    for (request, _) in state.in_flight() {
+        let parts = open.get(&request);
+        let ended = ended_parts.get(&request).copied().unwrap_or_default();
+        if parts.is_none() && ended.count == 0 {
+            continue;
+        }
+        let open_count = u16::try_from(parts.map_or(0, BTreeSet::len)).unwrap_or(u16::MAX);
+        let highest = parts.and_then(BTreeSet::last).map_or(0, |part| part.0);
+        let part_count = ended.count.saturating_add(open_count).max(highest);
+        split.push(StillSplit {
+            request,
+            part_count,
+            open_count: part_count.saturating_sub(ended.count),
+            is_failed: ended.is_failed,
+        });
+    }
+    split
+}
+
+/// What one process that is over left open of each part.
+pub(super) type Left = BTreeMap<Key, Vec<(Place, Visit)>>;
+
+/// Closes what one process of several left open in `state` at `now`, where `role` is what it was. Jobs
+/// that the store still has go on; where it could not be asked, `survivors` is `None` and what was in
+/// the hands of a worker goes back to its queue, because another worker takes it there.
+/// `is_open` says whether anybody else has that part.
+pub(super) fn mend_left(
+    state: &SystemState,
+    mut left: Left,
+    survivors: Option<&[Survivor]>,
+    book: &mut SplitBook,
+    is_open: impl Fn(Key) -> bool,
+    role: &str,
+    now: TimeNs,
+) -> Vec<(StageEvent, Option<Detail>)> {
+    let mut mending = Mending {
+        now,
+        events: Vec::new(),
+    };
+    let mut mark = StageEvent::new(now, EventKind::Gap, ComponentId::NONE);
+    mark.request = RequestId::NONE;
+    let why = Detail::of("died", role);
+    mending.events.push((mark, Some(why)));
+    for held in left.values_mut() {
+        held.sort_by_key(|(_, visit)| std::cmp::Reverse(visit.arrived_seq));
+    }
+    let found: Vec<Survivor> = match survivors {
+        Some(survivors) => survivors.to_vec(),
+        None => left.iter().filter_map(back_to_queue).collect(),
+    };
+    let mut going_on: BTreeMap<RequestId, u16> = BTreeMap::new();
+    for survivor in &found {
+        let key = (survivor.part.request, survivor.part.part);
+        let is_known = state
+            .request(key.0)
+            .is_some_and(|request| request.class == survivor.part.class.id());
+        if !is_known {
+            continue;
+        }
+        *going_on.entry(key.0).or_default() += 1;
+        let held = left.remove(&key);
+        if held.is_some() || !is_open(key) {
+            mending.bring_to(survivor, &held.unwrap_or_default());
+        }
+    }
+    for (&request, &count) in &going_on {
+        if count > 1 && !book.is_split(request) {
+            book.note(request, count);
+        }
+    }
+    for ((request, part), held) in left {
+        let Some((whose, place)) = mending.close_all(request, part, &held) else {
+            continue;
+        };
+        let goes_on_as_copies =
+            part == PartId(0) && (going_on.contains_key(&request) || book.is_split(request));
+        if state.request(request).is_none() || goes_on_as_copies {
+            continue;
+        }
+        // The request's end follows where this was its last part, as it does for every part.
+        mending.part_failed(whose, place);
+    }
+    mending.events
+}
+
+/// A job that a worker had, as it waits again.
+fn back_to_queue((&(request, part), held): (&Key, &Vec<(Place, Visit)>)) -> Option<Survivor> {
+    let (place, visit) = held.last()?;
+    let queue = match place {
+        Place::MailWorker => Place::Mail,
+        Place::InAppWorker => Place::InApp,
+        _ => return None,
+    };
+    Some(Survivor {
+        part: Part {
+            request,
+            class: Class::from_id(visit.class)?,
+            part,
+            attempt: visit.attempt,
+        },
+        place: queue,
+        delay_ns: None,
+        priority: 1,
+    })
+}
+
+/// Takes a part out of every stay and puts it into `queue`, from where a worker is about to take it.
+pub(super) fn bring_back(
+    part: Part,
+    queue: Place,
+    held: &[(Place, Visit)],
+    now: TimeNs,
+) -> Vec<(StageEvent, Option<Detail>)> {
+    let mut mending = Mending {
+        now,
+        events: Vec::new(),
+    };
+    let survivor = Survivor {
+        part,
+        place: queue,
+        delay_ns: None,
+        priority: 1,
+    };
+    mending.bring_to(&survivor, held);
+    mending.events
 }
 
 struct Mending {

@@ -5,6 +5,13 @@
 //! A value that holds an address, a token or a long secret is replaced before it is stored, and so is
 //! every value under a key that names one, so that a careless caller records a mask and not a person.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Longest key taken from elsewhere, in bytes.
+const KEY_BYTES_MAX: usize = 64;
+/// Keys taken from elsewhere.
+const KEY_COUNT_MAX: usize = 256;
 /// Longest value kept, in bytes.
 const VALUE_BYTES_MAX: usize = 256;
 /// Most fields kept.
@@ -78,6 +85,15 @@ impl Detail {
         self
     }
 
+    /// The fields as another process of the run, or its reel, holds them: masked there, cut here again.
+    pub(super) fn of_others<K: AsRef<str>, T: AsRef<str>>(fields: &[(K, T)]) -> Self {
+        let kept = fields.iter().take(FIELD_COUNT_MAX);
+        let own = |(key, value): &(K, T)| (own_key(key.as_ref()), cut(value.as_ref()).to_owned());
+        Self {
+            fields: kept.map(own).collect(),
+        }
+    }
+
     /// The record as a reel holds it.
     #[must_use]
     pub(super) fn to_record(&self) -> flowreel_engine::recording::Detail {
@@ -90,6 +106,29 @@ impl Detail {
     pub fn fields(&self) -> &[(&'static str, String)] {
         &self.fields
     }
+}
+
+/// The key as one that lives as long as the process. There are few; past the limit, or where one is
+/// long, it is nobody's key and reads `note`.
+fn own_key(key: &str) -> &'static str {
+    static SEEN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = seen.get(key) {
+        return known;
+    }
+    if key.len() > KEY_BYTES_MAX || seen.len() >= KEY_COUNT_MAX {
+        return "note";
+    }
+    let key: &'static str = Box::leak(key.to_owned().into_boxed_str());
+    seen.insert(key);
+    key
+}
+
+/// As much of a value as is kept.
+fn cut(value: &str) -> &str {
+    let longest = VALUE_BYTES_MAX.min(value.len());
+    let end = (0..=longest).rev().find(|&end| value.is_char_boundary(end));
+    end.and_then(|end| value.get(..end)).unwrap_or_default()
 }
 
 fn masked(key: &str, value: &str) -> String {
@@ -107,11 +146,7 @@ fn masked(key: &str, value: &str) -> String {
             break;
         }
     }
-    let end = (0..=VALUE_BYTES_MAX.min(out.len()))
-        .rev()
-        .find(|&end| out.is_char_boundary(end))
-        .unwrap_or(0);
-    out.truncate(end);
+    out.truncate(cut(&out).len());
     out
 }
 
@@ -181,6 +216,24 @@ mod tests {
             .map(|(_, text)| text.as_str())
             .collect();
         assert_eq!(texts, [id, "a***@people.example", MASK]);
+    }
+
+    #[test]
+    fn fields_from_elsewhere_come_back_and_are_bounded() {
+        let detail = Detail::of("reason", "sticky").address("recipient", "ada@people.example");
+        assert_eq!(Detail::of_others(detail.fields()), detail);
+        let many = vec![("reason", "ä".repeat(1000)); 100];
+        let detail = Detail::of_others(&many);
+        assert_eq!(detail.fields().len(), FIELD_COUNT_MAX);
+        assert!(
+            detail
+                .fields()
+                .iter()
+                .all(|(_, text)| text.len() <= VALUE_BYTES_MAX)
+        );
+        let long = "k".repeat(KEY_BYTES_MAX + 1);
+        let detail = Detail::of_others(&[(long.as_str(), "v")]);
+        assert_eq!(detail, Detail::of("note", "v"));
     }
 
     #[test]

@@ -3,23 +3,26 @@
 //! Belongs here: the hot path. Does not belong here: which stages follow each other (stage.rs).
 
 use super::broken::Mended;
-use super::clock::Clock;
+use super::clock::{Clock, Stamp};
 use super::detail::Detail;
 use super::fold::{Fold, Folded, RecorderCounts};
+use super::ids::{Leases, RequestIds};
 use super::journal::JournalEntry;
 use super::journey::Part;
 use super::lane::{Entry, LaneRegistry};
 use super::live::feed::Feed;
+use super::split::{RequestEnd, SplitBook};
 use super::stream::Published;
+use super::transport::Pulse;
 use flowreel_engine::model::event::{Outcome, StageEvent};
 use flowreel_engine::model::id::{PartId, RequestId};
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::model::topology::Topology;
 use flowreel_engine::recording::RunId;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A stage event whose time is set when it is emitted.
 pub type Stage = StageEvent;
@@ -40,9 +43,29 @@ pub(super) struct Shared {
     pub(super) reel: Option<ReelPlace>,
     /// Parts whose requests an earlier process of this run began and that go on.
     going_on: HashSet<(RequestId, PartId)>,
-    request_count: AtomicU64,
-    /// Requests that went several ways and are not over; one entry per such request in flight.
-    split: Mutex<HashMap<RequestId, SplitRequest>>,
+    pub(super) ids: RequestIds,
+    pub(super) splits: Splits,
+    /// What the recorder says of the run, where that is another process.
+    pub(super) elsewhere: Option<Mutex<Elsewhere>>,
+    /// Whether this process plays dead.
+    #[cfg(test)]
+    is_cut_off: std::sync::atomic::AtomicBool,
+}
+
+/// Who knows when a request that goes several ways is over.
+#[derive(Debug)]
+pub(super) enum Splits {
+    /// This process.
+    Here(Mutex<SplitBook>),
+    /// The recorder; here is what it has not been told yet.
+    Recorder(Mutex<Vec<(RequestId, u16)>>),
+}
+
+/// What the recorder said last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Elsewhere {
+    pub(super) run_id: Option<RunId>,
+    pub(super) pulse: Pulse,
 }
 
 /// Where this run's reel lies, and how far it may be read.
@@ -62,20 +85,6 @@ pub(super) struct Inherited {
     pub(super) mended: Mended,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct SplitRequest {
-    part_count: u16,
-    open_count: u16,
-    is_failed: bool,
-}
-
-/// A request is over: how, and how many parts it had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RequestEnd {
-    pub(super) outcome: Outcome,
-    pub(super) part_count: u16,
-}
-
 impl Telemetry {
     pub(super) fn over(
         clock: Clock,
@@ -85,14 +94,11 @@ impl Telemetry {
         reel: Option<ReelPlace>,
         inherited: Inherited,
     ) -> Self {
-        let split = inherited.mended.split.iter().map(|it| {
-            let entry = SplitRequest {
-                part_count: it.part_count,
-                open_count: it.open_count,
-                is_failed: it.is_failed,
-            };
-            (it.request, entry)
-        });
+        let mut book = SplitBook::default();
+        for it in &inherited.mended.split {
+            let ended_count = it.part_count.saturating_sub(it.open_count);
+            book.take_over(it.request, it.part_count, ended_count, it.is_failed);
+        }
         Self {
             shared: Arc::new(Shared {
                 clock,
@@ -101,27 +107,81 @@ impl Telemetry {
                 live: Feed::default(),
                 reel,
                 topology,
-                request_count: AtomicU64::new(inherited.requests),
-                split: Mutex::new(split.collect()),
+                ids: RequestIds::Counted(AtomicU64::new(inherited.requests)),
+                splits: Splits::Here(Mutex::new(book)),
                 going_on: inherited.mended.going_on,
+                elsewhere: None,
+                #[cfg(test)]
+                is_cut_off: false.into(),
             }),
+        }
+    }
+
+    /// The handle of a process whose stages another one orders and folds, as the process of that number.
+    /// `reel` is there where that other one is this.
+    pub(super) fn of_many(
+        clock: Clock,
+        topology: Topology,
+        fold: Fold,
+        reel: Option<ReelPlace>,
+        process: u64,
+        elsewhere: Option<Elsewhere>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                lanes: LaneRegistry::new(),
+                folded: Folded::new(fold),
+                live: Feed::default(),
+                reel,
+                topology,
+                ids: RequestIds::Leased(Leases::new(process)),
+                splits: Splits::Recorder(Mutex::default()),
+                going_on: HashSet::new(),
+                elsewhere: elsewhere.map(Mutex::new),
+                #[cfg(test)]
+                is_cut_off: false.into(),
+            }),
+        }
+    }
+
+    /// Now, for a message to another process of this run: send it along in a header, with a job or an
+    /// acknowledgement, after the stages that lead to the message.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.shared.clock.stamp()
+    }
+
+    /// A message of another process came with this stamp: whatever is emitted from here on is later.
+    pub fn observe(&self, stamp: Stamp) {
+        if !self.shared.clock.observe(stamp) {
+            tracing::warn!(
+                "a message from a minute ahead and more is not believed to be that late"
+            );
         }
     }
 
     /// The run that is recorded, or `None` where nothing is.
     #[must_use]
     pub fn run_id(&self) -> Option<RunId> {
-        self.shared.reel.as_ref().map(|reel| reel.run_id)
+        match &self.shared.elsewhere {
+            Some(elsewhere) => lock(elsewhere).run_id,
+            None => self.shared.reel.as_ref().map(|reel| reel.run_id),
+        }
     }
 
-    /// True where this part is of a request that an earlier process of this run began, and goes on.
+    /// True where this part is of a request that an earlier process of this run began, and goes on. Among
+    /// several processes every part of the run does: the recorder sees to it.
     #[must_use]
     pub fn goes_on(&self, part: Part) -> bool {
-        self.shared.going_on.contains(&(part.request, part.part))
+        match self.shared.splits {
+            Splits::Here(_) => self.shared.going_on.contains(&(part.request, part.part)),
+            Splits::Recorder(_) => true,
+        }
     }
 
     pub(super) fn request_count(&self) -> u64 {
-        self.shared.request_count.load(Ordering::Relaxed)
+        self.shared.ids.highest()
     }
 
     /// The run's clock.
@@ -164,12 +224,12 @@ impl Telemetry {
     /// An id no other request of this run has, from 1 upwards.
     #[must_use]
     pub fn next_request_id(&self) -> RequestId {
-        RequestId(self.shared.request_count.fetch_add(1, Ordering::Relaxed) + 1)
+        self.shared.ids.next()
     }
 
     /// True for ids of this run.
     pub(super) fn was_handed_out(&self, request: RequestId) -> bool {
-        (1..=self.shared.request_count.load(Ordering::Relaxed)).contains(&request.0)
+        (1..=self.shared.ids.highest()).contains(&request.0)
     }
 
     /// Records one stage now. Never blocks: where this thread's ring is full the event is lost and counted.
@@ -208,65 +268,55 @@ impl Telemetry {
         });
     }
 
-    /// Notes that the request goes on as `part_count` copies.
+    /// From here on no thread of this process says anything.
+    #[cfg(test)]
+    pub(super) fn cut_off(&self) {
+        self.shared
+            .is_cut_off
+            .store(true, std::sync::atomic::Ordering::Release);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.shared
+            .is_cut_off
+            .load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Notes that the request goes on as `part_count` copies; call it before any of them is emitted.
     pub(super) fn note_split(&self, request: RequestId, part_count: u16) {
-        let entry = SplitRequest {
-            part_count,
-            open_count: part_count,
-            is_failed: false,
-        };
-        self.split_requests(|split| split.insert(request, entry));
+        match &self.shared.splits {
+            Splits::Here(book) => lock(book).note(request, part_count),
+            Splits::Recorder(notes) => lock(notes).push((request, part_count)),
+        }
     }
 
-    /// Notes that one part is over; the answer is the request's end if this was its last part.
+    /// Notes that one part is over; the answer is the request's end if this was its last part and that
+    /// is known here.
     pub(super) fn note_part_end(&self, part: Part, outcome: Outcome) -> Option<RequestEnd> {
-        self.split_requests(|split| {
-            let Some(request) = split.get_mut(&part.request) else {
-                return Some(RequestEnd {
-                    outcome,
-                    part_count: 1,
-                });
-            };
-            request.is_failed |= outcome != Outcome::Ok;
-            request.open_count = request.open_count.saturating_sub(1);
-            if request.open_count > 0 {
-                return None;
-            }
-            let end = RequestEnd {
-                outcome: if request.is_failed {
-                    Outcome::Failed
-                } else {
-                    Outcome::Ok
-                },
-                part_count: request.part_count,
-            };
-            split.remove(&part.request);
-            Some(end)
-        })
+        match &self.shared.splits {
+            Splits::Here(book) => lock(book).part_ended(part.request, outcome),
+            Splits::Recorder(_) => None,
+        }
     }
 
-    /// Notes that a part which was over goes on again.
+    /// Notes that a part which was over goes on again; the recorder of several processes sees it.
     pub(super) fn note_part_reopened(&self, part: Part) {
-        self.split_requests(|split| {
-            let request = split.entry(part.request).or_insert(SplitRequest {
-                part_count: 0,
-                open_count: 0,
-                is_failed: false,
-            });
-            request.open_count = request.open_count.saturating_add(1);
-            request.part_count = request.part_count.max(request.open_count);
-        });
+        if let Splits::Here(book) = &self.shared.splits {
+            lock(book).reopen(part.request);
+        }
     }
 
-    fn split_requests<T>(
-        &self,
-        change: impl FnOnce(&mut HashMap<RequestId, SplitRequest>) -> T,
-    ) -> T {
-        let mut split = self
-            .shared
-            .split
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        change(&mut split)
+    /// What was noted since the last call; take it after the lanes are emptied, so that no part is seen
+    /// before its note.
+    pub(super) fn take_split_notes(&self) -> Vec<(RequestId, u16)> {
+        match &self.shared.splits {
+            Splits::Here(_) => Vec::new(),
+            Splits::Recorder(notes) => std::mem::take(&mut *lock(notes)),
+        }
     }
+}
+
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

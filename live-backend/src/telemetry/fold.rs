@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Counts of a recording; at its end emitted = written + dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecorderCounts {
     /// Events handed in, the recorder's own gap marks included.
@@ -153,6 +153,15 @@ impl Fold {
             Self::Bare(_) => Ok(()),
             Self::Reel(writer) => writer.flush(),
         }
+    }
+
+    /// Ends the segment and says that the run goes on in another one, which another process begins.
+    pub(super) fn suspend(&mut self, requests: u64, dropped: u64) -> Result<(), WriteError> {
+        // The next segment's beginning goes nowhere: whoever goes on writes its own.
+        self.next_segment(Outbox::default(), requests, dropped)?;
+        let state = Box::new(self.state().clone());
+        *self = Self::Bare(state);
+        Ok(())
     }
 
     /// Ends the reel with this many events lost; the state stays.

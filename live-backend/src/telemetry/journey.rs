@@ -13,6 +13,8 @@ use std::str::FromStr;
 /// Name of the header in which the balancer tells a server which request it forwards. The balancer
 /// overwrites what a client sends under this name.
 pub const PART_HEADER: &str = "x-flowreel-part";
+/// Name of the header in which the balancer tells a server when it forwards, by the clock they share.
+pub const TIME_HEADER: &str = "x-flowreel-time";
 
 /// One part of one request; small, copyable, stored with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

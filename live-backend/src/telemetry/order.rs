@@ -22,11 +22,12 @@ pub(super) struct Order {
     late_count: u64,
 }
 
+/// One event and where it came from.
 #[derive(Debug)]
-struct Held {
-    lane: u64,
-    position: u64,
-    entry: Entry,
+pub(super) struct Held {
+    pub(super) lane: u64,
+    pub(super) position: u64,
+    pub(super) entry: Entry,
 }
 
 impl Order {
@@ -37,6 +38,13 @@ impl Order {
             position,
             entry,
         });
+    }
+
+    /// Forgets what lanes from this one on hold; the answer is how many events that was.
+    pub(super) fn forget_from(&mut self, lane: u64) -> u64 {
+        let before = self.held.len();
+        self.held.retain(|held| held.lane < lane);
+        (before - self.held.len()) as u64
     }
 
     /// How many are held.
@@ -50,21 +58,21 @@ impl Order {
     }
 
     /// Lets go, in order, what happened before `horizon`.
-    pub(super) fn release(&mut self, horizon: TimeNs) -> Vec<Entry> {
+    pub(super) fn release(&mut self, horizon: TimeNs) -> Vec<Held> {
         self.held
             .sort_unstable_by_key(|held| (held.entry.event.t_ns, held.lane, held.position));
         let count = self
             .held
             .partition_point(|held| held.entry.event.t_ns < horizon);
         let mut released = Vec::with_capacity(count);
-        for held in self.held.drain(..count) {
-            let mut entry = held.entry;
-            if entry.event.t_ns < self.last_t_ns {
-                entry.event.t_ns = self.last_t_ns;
+        for mut held in self.held.drain(..count) {
+            let event = &mut held.entry.event;
+            if event.t_ns < self.last_t_ns {
+                event.t_ns = self.last_t_ns;
                 self.late_count += 1;
             }
-            self.last_t_ns = entry.event.t_ns;
-            released.push(entry);
+            self.last_t_ns = event.t_ns;
+            released.push(held);
         }
         released
     }
@@ -85,10 +93,10 @@ mod tests {
         }
     }
 
-    fn seen(released: &[Entry]) -> Vec<(u64, u64)> {
+    fn seen(released: &[Held]) -> Vec<(u64, u64)> {
         released
             .iter()
-            .map(|entry| (entry.event.t_ns.0, entry.event.value))
+            .map(|held| (held.entry.event.t_ns.0, held.entry.event.value))
             .collect()
     }
 

@@ -5,6 +5,8 @@
 
 mod begin;
 mod files;
+mod gather;
+mod receiving;
 mod worker;
 
 use super::broken::Survivor;
@@ -13,9 +15,11 @@ use super::emit::Telemetry;
 use super::fold::RecorderCounts;
 use super::lane::LaneRegistry;
 use super::retention::Keep;
+use super::transport::TransportError;
 use begin::Begun;
 use flowreel_engine::model::topology::Topology;
 use flowreel_engine::recording::{RunId, WriteError};
+pub use receiving::{AskStore, Receiving};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -58,6 +62,21 @@ pub enum RecorderError {
     Unwritten {
         /// Which file.
         path: PathBuf,
+    },
+    /// The disk refused the last sync.
+    #[error(
+        "the recording {path} is written, but the disk refused to keep it for sure; check the disk, then `flowreel verify`"
+    )]
+    Unsynced {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The other processes of the run cannot be heard.
+    #[error(transparent)]
+    Transport {
+        /// Why.
+        #[from]
+        source: TransportError,
     },
     /// The thread is gone before its time.
     #[error("the recorder stopped before the run did; its log lines above say why")]
@@ -116,7 +135,7 @@ impl Recorder {
     ) -> Result<Self, RecorderError> {
         let mut begun = Begun::bare(clock, &topology);
         if let Some(folder) = &settings.folder {
-            begun = begin::reel(clock, &topology, folder, settings)?;
+            begun = begin::reel(clock, &topology, folder, settings, false)?;
         }
         let telemetry = Telemetry::over(
             begun.clock,
@@ -126,8 +145,12 @@ impl Recorder {
             begun.place,
             begun.inherited,
         );
+        let worker = Worker::new(telemetry.clone(), begun.files, begun.mended_count, None);
+        Self::run(telemetry, worker)
+    }
+
+    fn run(telemetry: Telemetry, worker: Worker) -> Result<Self, RecorderError> {
         let (control, commands) = sync_channel(1);
-        let worker = Worker::new(telemetry.clone(), begun.files, begun.mended_count);
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || worker.run(&commands))
@@ -143,6 +166,13 @@ impl Recorder {
     #[must_use]
     pub fn telemetry(&self) -> Telemetry {
         self.telemetry.clone()
+    }
+
+    /// What a kill does: the thread stops where it is.
+    #[cfg(test)]
+    pub(in crate::telemetry) fn cut_off(self) {
+        self.telemetry.cut_off();
+        let _cut_off = self.thread.join().expect("no panic").is_err();
     }
 
     /// Takes in everything emitted so far, ends the reel, and says what was written and lost; followers

@@ -8,6 +8,7 @@
 //! whole event can be had. Everything else is left as it is, and a new run begins.
 
 use super::clock::Clock;
+use super::ids::OWN_RANGES;
 use super::segment::{self, SegmentName};
 use super::stream::Kept;
 use flowreel_engine::model::event::{EventKind, Outcome};
@@ -48,6 +49,13 @@ pub(super) struct Unended {
 pub(super) struct EndedParts {
     pub(super) count: u16,
     pub(super) is_failed: bool,
+}
+
+impl EndedParts {
+    fn add(&mut self, outcome: Outcome) {
+        self.count = self.count.saturating_add(1);
+        self.is_failed |= outcome != Outcome::Ok;
+    }
 }
 
 /// Why a run without an end does not go on; a log line says so.
@@ -189,7 +197,8 @@ fn read_back(
     }
     let clock = clock.going_on(started_wall_ns, state.now());
     let requests = seen.requests.max(highest_request(&state));
-    let ended_parts = seen.ended_parts;
+    let mut ended_parts = seen.ended_parts;
+    add_earlier(files, &state, seen.first_seq, &mut ended_parts)?;
     let is_open = |request: &RequestId| state.request(*request).is_some();
     let gap = Gap {
         from_t_ns: state.now(),
@@ -231,6 +240,8 @@ struct Seen {
     next_detail: u32,
     requests: u64,
     ended_parts: HashMap<RequestId, EndedParts>,
+    /// Events before this number are in earlier segments.
+    first_seq: u64,
 }
 
 impl Seen {
@@ -243,8 +254,10 @@ impl Seen {
             .map(|block| u32::try_from(block.next_seq()).unwrap_or(u32::MAX));
         let next_detail = details.max().unwrap_or(1);
         let begun_at = reader.keyframe_blocks().first();
+        let first_seq = begun_at.map_or(0, |block| block.first);
         let mut seen = Self {
-            next_seq: begun_at.map_or(0, |block| block.first),
+            first_seq,
+            next_seq: first_seq,
             next_detail: next_detail.max(segment.map_or(1, |it| it.first_detail)),
             requests: segment.map_or(0, |it| it.requests),
             ended_parts: HashMap::new(),
@@ -258,13 +271,12 @@ impl Seen {
             for event in &events {
                 seen.next_seq = event.seq + 1;
                 seen.next_detail = seen.next_detail.max(event.detail.0.saturating_add(1));
-                if event.request != RequestId::NONE {
+                if event.request != RequestId::NONE && event.request.0 < OWN_RANGES {
                     seen.requests = seen.requests.max(event.request.0);
                 }
                 if event.kind == EventKind::PartFinished && event.part.0 > 0 {
                     let ended = seen.ended_parts.entry(event.request).or_default();
-                    ended.count = ended.count.saturating_add(1);
-                    ended.is_failed |= event.outcome != Outcome::Ok;
+                    ended.add(event.outcome);
                 } else if event.kind == EventKind::RequestFinished {
                     seen.ended_parts.remove(&event.request);
                 }
@@ -275,9 +287,55 @@ impl Seen {
 }
 
 fn highest_request(state: &SystemState) -> u64 {
-    let open = state.in_flight().last().map_or(0, |(request, _)| request.0);
-    let finished = state.finished().map(|it| it.request.0).max().unwrap_or(0);
-    open.max(finished).max(state.requests().started)
+    let open = state.in_flight().into_iter().map(|(request, _)| request.0);
+    let finished = state.finished().map(|it| it.request.0);
+    let leased = open.chain(finished).filter(|&id| id < OWN_RANGES);
+    leased.fold(state.requests().started, u64::max)
+}
+
+/// Parts of requests in flight that ended in segments before the last one, as far as those are kept.
+fn add_earlier(
+    files: &Files<'_>,
+    state: &SystemState,
+    first_seq: u64,
+    ended_parts: &mut HashMap<RequestId, EndedParts>,
+) -> Result<(), NotResumed> {
+    let begun = state.in_flight();
+    let begun = begun.iter().map(|(_, request)| request.begun_seq);
+    let Some(since) = begun.min().filter(|&since| since < first_seq) else {
+        return Ok(());
+    };
+    let mut events = Vec::new();
+    for name in segment::in_folder(files.folder)?.iter().rev() {
+        if !name.is_of_one_run(files.newest) || name >= files.readable {
+            continue;
+        }
+        let Ok(mut reader) = ReelReader::open(&name.path(files.folder)) else {
+            continue;
+        };
+        let blocks = reader.event_blocks().iter();
+        let ends: Vec<u64> = blocks.map(|block| block.next_seq()).collect();
+        for (position, end) in ends.into_iter().enumerate() {
+            if end <= since || !reader.read_events(position, &mut events)? {
+                continue;
+            }
+            for event in &events {
+                let is_part = event.kind == EventKind::PartFinished && event.part.0 > 0;
+                let request = state.request(event.request).filter(|_| is_part);
+                if request.is_some_and(|request| request.begun_seq <= event.seq) {
+                    ended_parts
+                        .entry(event.request)
+                        .or_default()
+                        .add(event.outcome);
+                }
+            }
+        }
+        let first = reader.event_blocks().first();
+        if first.is_some_and(|block| block.first <= since) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Length up to the end of the last whole block.

@@ -133,12 +133,14 @@ pub(super) fn create(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
-        .truncate(true)
+        .truncate(false)
         .open(part_of(path))?;
     file.try_lock().map_err(|error| match error {
         std::fs::TryLockError::WouldBlock => std::io::ErrorKind::ResourceBusy.into(),
         std::fs::TryLockError::Error(error) => error,
     })?;
+    // Only now: whoever held it may have been writing.
+    file.set_len(0)?;
     Ok(file)
 }
 
@@ -158,6 +160,21 @@ mod tests {
             assert_eq!(SegmentName::parse(text).as_ref(), Some(name), "{text}");
         }
         assert!(names[0].is_of_one_run(&names[2]));
+    }
+
+    #[test]
+    fn what_another_process_writes_is_not_emptied() {
+        let folder = crate::telemetry::recorder::tests::Folder::new("busy-segment");
+        let path = folder.0.join("live.reel");
+        std::fs::write(part_of(&path), b"written by another").unwrap();
+        let other = File::open(part_of(&path)).unwrap();
+        other.try_lock().unwrap();
+        let refused = create(&path).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ResourceBusy);
+        let kept = std::fs::read(part_of(&path)).unwrap();
+        assert_eq!(kept, b"written by another");
+        drop(other);
+        assert_eq!(create(&path).unwrap().metadata().unwrap().len(), 0);
     }
 
     #[test]

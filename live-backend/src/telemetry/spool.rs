@@ -22,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Longest time between two syncs to the disk.
 const SYNC_INTERVAL_NS: u64 = 5_000_000_000;
+/// Closed segments that the disk may be behind with; past it the run stays in the open one.
+const SETTLING_MAX: usize = 4;
 /// Bytes kept while the disk refuses them.
 pub(super) const PENDING_BYTES_MAX: usize = 32 << 20;
 
@@ -32,6 +34,11 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    /// True where somebody else holds it, to write into it.
+    pub(super) fn is_written_to(&self) -> bool {
+        Arc::strong_count(&self.bytes) > 1
+    }
+
     fn take_into(&self, pending: &mut Vec<u8>) {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         if pending.is_empty() {
@@ -135,8 +142,8 @@ pub(super) struct Spool<F> {
     open: Segment<F>,
     /// The segment before, until its end is written.
     closing: Option<Segment<F>>,
-    /// The one before, until the disk has it.
-    settling: Option<Segment<F>>,
+    /// Those before, until the disk has them.
+    settling: Vec<Segment<F>>,
     closed_bytes: u64,
     synced_at: TimeNs,
     fault_count: u64,
@@ -152,7 +159,7 @@ impl<F: Sink> Spool<F> {
         Self {
             open,
             closing: None,
-            settling: None,
+            settling: Vec::new(),
             closed_bytes: 0,
             synced_at: TimeNs::ZERO,
             fault_count: 0,
@@ -172,7 +179,10 @@ impl<F: Sink> Spool<F> {
 
     /// True where the run may go on in another segment: all before this one is written.
     pub(super) fn can_change(&self) -> bool {
-        self.closing.is_none() && self.open.is_published && self.open.pending.is_empty()
+        self.closing.is_none()
+            && self.settling.len() < SETTLING_MAX
+            && self.open.is_published
+            && self.open.pending.is_empty()
     }
 
     /// Hands what the writer produced to the system, as far as it takes it, and tells the followers.
@@ -200,20 +210,19 @@ impl<F: Sink> Spool<F> {
             }
             self.published.close(closing.number, closing.written_bytes);
             self.closed_bytes += closing.written_bytes;
-            closing.file.sync_beside();
-            self.settling = self.closing.take();
+            if let Some(closing) = self.closing.take() {
+                self.settling.push(closing);
+                let ended = self.settle();
+                self.note_sync(ended);
+            }
         }
         self.open.write_out()
     }
 
     /// Begins a sync, and looks whether the file is still where it was made.
     fn look_after(&mut self) {
-        if let Some(settling) = &mut self.settling
-            && let Some(ended) = settling.file.sync_ended()
-        {
-            self.settling = None;
-            self.note_sync(ended);
-        }
+        let ended = self.settle();
+        self.note_sync(ended);
         if let Some(ended) = self.open.file.sync_ended() {
             self.note_sync(ended);
             if self.open.synced_bytes != self.open.written_bytes {
@@ -232,14 +241,37 @@ impl<F: Sink> Spool<F> {
         }
     }
 
-    /// Brings what was written to the disk.
-    pub(super) fn sync(&mut self) {
-        if let Some(settling) = &mut self.settling.take() {
-            let ended = settling.file.sync();
+    /// Goes on with syncing the closed segments; one is let go when its very end is with the disk.
+    fn settle(&mut self) -> std::io::Result<()> {
+        let mut result = Ok(());
+        self.settling.retain_mut(|segment| {
+            let is_whole = segment.synced_bytes == segment.written_bytes;
+            match segment.file.sync_ended() {
+                None => return true,
+                Some(Ok(())) if is_whole => return false,
+                Some(Ok(())) => {}
+                Some(Err(error)) => result = Err(error),
+            }
+            // A sync that was going on when the segment was closed does not cover its end.
+            segment.file.sync_beside();
+            segment.synced_bytes = segment.written_bytes;
+            true
+        });
+        result
+    }
+
+    /// Brings what was written to the disk; false where the disk did not take all of it.
+    pub(super) fn sync(&mut self) -> bool {
+        let mut is_synced = true;
+        for mut segment in std::mem::take(&mut self.settling) {
+            let ended = segment.file.sync();
+            is_synced &= ended.is_ok();
             self.note_sync(ended);
         }
         let ended = self.open.file.sync();
+        is_synced &= ended.is_ok();
         self.note_sync(ended);
+        is_synced
     }
 
     fn note_sync(&mut self, ended: std::io::Result<()>) {

@@ -261,7 +261,6 @@ impl Telemetry {
         let now = self.now();
         let folded = self.shared.folded.lock();
         let state = folded.fold.state();
-        let reel = self.shared.reel.as_ref();
         LiveStatus {
             components: Place::ALL
                 .into_iter()
@@ -290,14 +289,40 @@ impl Telemetry {
             channels: channels(state),
             requests: request_totals(state),
             recording: RecordingStatus {
-                on: reel.is_some(),
-                bytes: reel.map_or(0, |reel| reel.published.bytes()),
-                followers: reel.map_or(0, |reel| reel.published.follower_count()),
-                dropped_followers: reel.map_or(0, |reel| reel.published.dropped_follower_count()),
-                waiting_bytes: self.waiting_bytes(),
                 anomalies: state.anomalies().total(),
                 counts: self.counts(),
+                ..self.recording()
             },
+        }
+    }
+
+    /// The recording, without what is counted with the state.
+    pub(super) fn recording(&self) -> RecordingStatus {
+        let elsewhere = self.shared.elsewhere.as_ref();
+        if let Some(elsewhere) = elsewhere {
+            let pulse = elsewhere
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .pulse;
+            return RecordingStatus {
+                on: pulse.is_on,
+                bytes: pulse.bytes,
+                followers: pulse.followers,
+                dropped_followers: pulse.dropped_followers,
+                waiting_bytes: pulse.waiting_bytes,
+                anomalies: 0,
+                counts: pulse.counts,
+            };
+        }
+        let published = self.shared.reel.as_ref().map(|reel| &reel.published);
+        RecordingStatus {
+            on: published.is_some(),
+            bytes: published.map_or(0, |it| it.bytes()),
+            followers: published.map_or(0, |it| it.follower_count()),
+            dropped_followers: published.map_or(0, |it| it.dropped_follower_count()),
+            waiting_bytes: self.waiting_bytes(),
+            anomalies: 0,
+            counts: RecorderCounts::default(),
         }
     }
 

@@ -125,7 +125,12 @@ impl Published {
                 kept.bytes = Some(bytes);
             }
         }
-        self.extent.send_modify(|_extent| {});
+        self.extent.send_modify(|extent| {
+            // Its end was written after it was last advanced.
+            if extent.number == number {
+                extent.bytes = bytes;
+            }
+        });
     }
 
     /// These files are there no longer.
@@ -216,6 +221,20 @@ impl Telemetry {
     /// # Errors
     /// [`FollowError::Off`] where nothing is recorded, [`FollowError::Crowded`] past 64 followers.
     pub fn follow(&self) -> Result<Follower, FollowError> {
+        self.follow_since(0)
+    }
+
+    /// Follows this run from the first byte of its newest segment, which begins with the whole state.
+    ///
+    /// # Errors
+    /// As [`Telemetry::follow`].
+    pub fn follow_latest(&self) -> Result<Follower, FollowError> {
+        let reel = self.shared.reel.as_ref().ok_or(FollowError::Off)?;
+        let newest = reel.published.extent.borrow().number;
+        self.follow_since(newest)
+    }
+
+    fn follow_since(&self, number: u32) -> Result<Follower, FollowError> {
         let reel = self.shared.reel.as_ref().ok_or(FollowError::Off)?;
         let published = Arc::clone(&reel.published);
         if published.follower_count.fetch_add(1, Ordering::Relaxed) >= FOLLOWER_COUNT_MAX {
@@ -223,7 +242,7 @@ impl Telemetry {
             return Err(FollowError::Crowded);
         }
         Ok(Follower {
-            number: 0,
+            number,
             file: None,
             offset: 0,
             clock: self.clock(),
@@ -323,8 +342,12 @@ impl Follower {
             Present::Bytes(kept, until)
         } else if kept.bytes.is_some() && kept.number < extent.number {
             Present::NextSegment
-        } else if extent.is_ended && is_open {
-            Present::End
+        } else if extent.is_ended {
+            // Nothing changes any more, so nothing is waited for.
+            match self.published.first_since(kept.number.saturating_add(1)) {
+                Some(_) => Present::NextSegment,
+                None => Present::End,
+            }
         } else {
             Present::Nothing
         }
@@ -365,5 +388,41 @@ impl Drop for Follower {
         self.published
             .follower_count
             .fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_closed_segment_is_counted() {
+        let published = Published::default();
+        published.advance(1, Path::new("1"), 100);
+        published.close(1, 120);
+        published.advance(2, Path::new("2"), 50);
+        assert_eq!(published.bytes(), 170);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_segment_that_was_never_closed_once_the_run_is_over() {
+        let published = Arc::new(Published::default());
+        published.advance(1, Path::new("1"), 0);
+        published.advance(2, Path::new("2"), 0);
+        let clock = Clock::start();
+        let mut follower = Follower {
+            number: 1,
+            file: None,
+            offset: 0,
+            clock,
+            served_at: clock.now(),
+            extent: published.extent.subscribe(),
+            published: Arc::clone(&published),
+        };
+        published.follower_count.fetch_add(1, Ordering::Relaxed);
+        published.end();
+        let told = follower.next_chunk();
+        let told = tokio::time::timeout(std::time::Duration::from_secs(20), told).await;
+        assert!(matches!(told, Ok(Ok(None))), "{told:?}");
     }
 }

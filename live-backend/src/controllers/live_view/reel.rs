@@ -7,15 +7,27 @@ use crate::error::AppError;
 use crate::router::ServerState;
 use crate::telemetry::FollowError;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 pub(crate) async fn follow(
     State(server): State<ServerState>,
     _watcher: Watcher,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, AppError> {
-    let follower = server.app.telemetry.follow().map_err(refusal)?;
+    let telemetry = &server.app.telemetry;
+    let follower = match query.as_deref() {
+        None | Some("") => telemetry.follow(),
+        Some("from=latest") => telemetry.follow_latest(),
+        Some(_other) => {
+            return Err(AppError::field(
+                "from",
+                "from is latest, for the run from its newest segment on; leave it out for the whole run",
+            ));
+        }
+    };
+    let follower = follower.map_err(refusal)?;
     let kind = (header::CONTENT_TYPE, "application/octet-stream");
     Ok(([kind], Body::from_stream(follower.into_stream())).into_response())
 }

@@ -5,10 +5,11 @@
 
 use super::files::Files;
 use super::{RecorderError, RecordingSettings};
-use crate::telemetry::broken;
+use crate::telemetry::broken::{self, Mended};
 use crate::telemetry::clock::Clock;
 use crate::telemetry::emit::{Inherited, ReelPlace};
 use crate::telemetry::fold::Fold;
+use crate::telemetry::ids::OWN_RANGES;
 use crate::telemetry::resume::{self, Unended};
 use crate::telemetry::segment::{self, SegmentName};
 use crate::telemetry::spool::{DiskFile, Outbox, Segment, Spool};
@@ -29,6 +30,10 @@ pub(super) struct Begun {
     pub(super) inherited: Inherited,
     /// Events written already, which closed what a crash broke.
     pub(super) mended_count: u64,
+    /// Where the run had other processes and goes on: what of it is known of requests that go several ways.
+    pub(super) split: Vec<broken::StillSplit>,
+    /// Whether it goes on.
+    pub(super) is_resumed: bool,
 }
 
 impl Begun {
@@ -41,6 +46,8 @@ impl Begun {
             files: None,
             inherited: Inherited::default(),
             mended_count: 0,
+            split: Vec::new(),
+            is_resumed: false,
         }
     }
 }
@@ -51,6 +58,7 @@ pub(super) fn reel(
     topology: &Topology,
     folder: &Path,
     settings: &RecordingSettings,
+    has_others: bool,
 ) -> Result<Begun, RecorderError> {
     let mut meta = ReelMeta::new(fresh_run_id(clock), RunSource::Live);
     meta.started_at_unix_ns = i64::try_from(clock.started_wall_ns()).ok();
@@ -58,7 +66,9 @@ pub(super) fn reel(
     meta.notes.clone_from(&settings.notes);
     match resume::unended(folder, clock, &meta, topology) {
         Ok(None) => {}
-        Ok(Some(unended)) => return go_on(*unended, topology, folder, settings),
+        Ok(Some(unended)) => {
+            return go_on(*unended, topology, folder, settings, has_others);
+        }
         Err((path, why)) => tracing::warn!(
             %why,
             "a new run begins, the one of {} does not go on: {why}",
@@ -88,22 +98,38 @@ fn go_on(
     topology: &Topology,
     folder: &Path,
     settings: &RecordingSettings,
+    has_others: bool,
 ) -> Result<Begun, RecorderError> {
     let encode = |source| RecorderError::Encode { source };
     let Unended {
         name,
-        meta,
+        mut meta,
         clock,
-        from,
+        mut from,
         requests,
         ended_parts,
         kept,
         lock,
     } = unended;
-    let (next_seq, lost_before) = (from.state.event_count(), from.state.system().lost);
     let of_this_run = |(run, survivor): &(RunId, _)| (*run == meta.run_id).then_some(*survivor);
     let survivors: Vec<_> = settings.survivors.iter().filter_map(of_this_run).collect();
-    let mended = broken::mend(&from.state, &survivors, &ended_parts, clock.now());
+    // A stored job may be of a request whose stages the crash took: its id is handed out all the same.
+    let stored = survivors.iter().map(|it| it.part.request.0);
+    let requests = stored
+        .filter(|&id| id < OWN_RANGES)
+        .fold(requests, u64::max);
+    if let Some(segment) = &mut meta.segment {
+        segment.requests = segment.requests.max(requests);
+    }
+    let (next_seq, lost_before) = (from.state.event_count(), from.state.system().lost);
+    let (mut mended, mut split) = (Mended::default(), Vec::new());
+    if has_others {
+        // They have gone on meanwhile, and what they told is read where this process's predecessor left off.
+        from.gaps.clear();
+        split = broken::still_split(&from.state, &ended_parts);
+    } else {
+        mended = broken::mend(&from.state, &survivors, &ended_parts, clock.now());
+    }
     let file = create(&name, folder, Some(lock))?;
     let outbox = Outbox::default();
     let mut writer = ReelWriter::resume(outbox.clone(), &meta, topology, from).map_err(encode)?;
@@ -132,6 +158,8 @@ fn go_on(
         fold: Fold::Reel(Box::new(writer)),
         mended_count: mended.events.len() as u64,
         inherited: Inherited { requests, mended },
+        split,
+        is_resumed: true,
         ..Begun::bare(clock, topology)
     };
     let published = Published::after(kept);

@@ -67,6 +67,11 @@ impl Files {
         }
     }
 
+    /// Where the segments lie.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Hands on what was flushed; the answer is true where all of it is with the system.
     pub(super) fn write_out(&mut self, now: TimeNs) -> bool {
         self.spool.write_out(now);
@@ -105,9 +110,12 @@ impl Files {
         let outbox = Outbox::default();
         let lost = self.lost_before.saturating_add(dropped);
         if let Err(error) = folded.fold.next_segment(outbox.clone(), requests, lost) {
-            tracing::error!(%error, "the recording cannot go on in another segment: {error}");
+            tracing::error!(%error, "a segment of the recording cannot be ended or begun: {error}");
             self.try_again_at = TimeNs(now.0.saturating_add(RETRY_INTERVAL_NS));
-            return;
+            // Where the writer has gone on all the same, what it writes now belongs to the new file.
+            if !outbox.is_written_to() {
+                return;
+            }
         }
         tracing::info!("the run goes on in {}", path.display());
         self.is_stuck = false;
@@ -134,8 +142,14 @@ impl Files {
 
     /// Deletes what need not be kept, now and then.
     pub(super) fn clear(&mut self, published: &Published, now: TimeNs) {
-        let is_due = |at: TimeNs| now.since_ns(at) >= CLEAR_INTERVAL_NS;
-        if !self.cleared_at.is_none_or(is_due) || self.spool.has_pending() {
+        // While the disk refuses bytes, what may go is what makes room.
+        let interval_ns = if self.spool.has_pending() {
+            RETRY_INTERVAL_NS
+        } else {
+            CLEAR_INTERVAL_NS
+        };
+        let is_due = |at: TimeNs| now.since_ns(at) >= interval_ns;
+        if !self.cleared_at.is_none_or(is_due) {
             return;
         }
         self.cleared_at = Some(now);
@@ -144,5 +158,48 @@ impl Files {
         if !deleted.is_empty() {
             published.forget(|path| deleted.iter().any(|it| it == path));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::recorder::tests::{Folder, play_login, topology};
+    use crate::telemetry::{Recorder, RecordingSettings};
+    use std::io::Write;
+    use std::sync::Arc;
+
+    #[test]
+    fn while_the_disk_refuses_bytes_old_segments_go() {
+        let folder = Folder::new("full-clear");
+        let keep = Keep {
+            bytes: Some(1),
+            time: None,
+        };
+        let settings = RecordingSettings {
+            folder: Some(folder.0.clone()),
+            ..RecordingSettings::default()
+        };
+        let recorder = Recorder::start(Clock::start(), topology(), &settings).unwrap();
+        play_login(&recorder.telemetry());
+        let old = recorder.finish().unwrap().path.unwrap();
+        assert!(old.exists());
+        let clock = Clock::start();
+        let name = SegmentName::first(clock, flowreel_engine::recording::RunId([7; 16]));
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let mut outbox = Outbox::default();
+        let (path, file) = (name.path(&folder.0), DiskFile::new(full, None));
+        let published = Arc::new(Published::default());
+        let segment = Segment::new(1, path, file, outbox.clone());
+        let spool = Spool::new(segment, Arc::clone(&published));
+        let settings = RecordingSettings { keep, ..settings };
+        let mut files = Files::new(spool, &folder.0, name, &settings, clock);
+        outbox.write_all(b"does not fit").unwrap();
+        assert!(!files.write_out(clock.now()));
+        files.clear(&published, clock.now());
+        assert!(!old.exists());
     }
 }

@@ -5,10 +5,11 @@
 use super::tests::{Folder, play_login, topology};
 use super::*;
 use crate::telemetry::topology::{TopologySettings, live_topology};
-use crate::telemetry::{Class, Place, Telemetry};
+use crate::telemetry::{Class, Part, Place, Telemetry};
 use flowreel_engine::editing::merge;
 use flowreel_engine::model::check::check_stream;
-use flowreel_engine::model::event::StageEvent;
+use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
+use flowreel_engine::model::id::RequestId;
 use flowreel_engine::recording::{GapReason, ReelReader, StreamDecoder, StreamItem, verify};
 use std::path::Path;
 
@@ -310,4 +311,79 @@ fn a_run_that_dies_before_its_first_event_goes_on_too() {
     let all = events(&mut whole);
     let state = check_stream(whole.topology(), &all).expect("no contradiction");
     assert_eq!(state.requests().in_flight, 0);
+}
+
+#[test]
+fn an_id_whose_stages_a_crash_took_is_not_handed_out_again() {
+    let folder = Folder::new("ids");
+    let first = torn(&folder.0, |telemetry| {
+        play_login(telemetry);
+    });
+    let run = ReelReader::open(&first).expect("a reel").meta().run_id;
+    let lost = Survivor {
+        part: Part::main(RequestId(9), Class::Login).with_attempt(1),
+        place: Place::Mail,
+        delay_ns: None,
+        priority: 1,
+    };
+    let recorder = start(&RecordingSettings {
+        survivors: vec![(run, lost)],
+        ..settings(&folder.0)
+    });
+    let telemetry = recorder.telemetry();
+    assert_eq!(telemetry.run_id(), Some(run));
+    assert!(!telemetry.goes_on(lost.part), "the reel does not know it");
+    assert_eq!(telemetry.next_request_id().0, 10);
+    // Killed once more before anything was recorded: the reel itself remembers.
+    recorder.cut_off();
+    let recorder = start(&settings(&folder.0));
+    assert_eq!(recorder.telemetry().run_id(), Some(run));
+    assert_eq!(recorder.telemetry().next_request_id().0, 10);
+    recorder.finish().expect("the disk takes it");
+}
+
+#[test]
+fn parts_that_ended_in_an_earlier_segment_are_counted_after_a_crash() {
+    let folder = Folder::new("earlier-parts");
+    let short = RecordingSettings {
+        segment_bytes: Some(20_000),
+        ..settings(&folder.0)
+    };
+    let recorder = start(&short);
+    let telemetry = recorder.telemetry();
+    let run = telemetry.run_id().expect("it records");
+    let part = telemetry.begin_request(Class::Login, 7);
+    telemetry
+        .enter(part, Place::Clients, Place::Server1)
+        .end(Outcome::Ok);
+    let parts = telemetry.split(part, 2);
+    let mail = telemetry.email_queued(parts[0], Place::Server1, 1, 900);
+    let in_app = telemetry.in_app_queued(parts[1], Place::Server1, 1);
+    telemetry
+        .pick_up(in_app, Place::InApp, Place::InAppWorker)
+        .job_completed();
+    play_segments(&telemetry, &folder.0, 3);
+    recorder.cut_off();
+    let survivor = Survivor {
+        part: mail,
+        place: Place::Mail,
+        delay_ns: None,
+        priority: 1,
+    };
+    let recorder = start(&RecordingSettings {
+        survivors: vec![(run, survivor)],
+        ..short
+    });
+    let telemetry = recorder.telemetry();
+    assert!(telemetry.goes_on(mail));
+    telemetry
+        .pick_up(mail, Place::Mail, Place::MailWorker)
+        .job_completed();
+    recorder.finish().expect("the disk takes it");
+    let mut whole = joined(&segments(&folder.0));
+    let all = events(&mut whole);
+    let ends = all.iter().filter(|it| it.request == part.request);
+    let end = ends.filter(|it| it.kind == EventKind::RequestFinished);
+    let seen: Vec<_> = end.map(|it| (it.outcome, it.value)).collect();
+    assert_eq!(seen, [(Outcome::Ok, 2)]);
 }

@@ -146,10 +146,10 @@ fn a_visit_that_is_dropped_closes_and_ends_its_request() {
 }
 
 /// A folder of this test alone, removed at its end.
-pub(super) struct Folder(pub(super) PathBuf);
+pub(in crate::telemetry) struct Folder(pub(in crate::telemetry) PathBuf);
 
 impl Folder {
-    pub(super) fn new(name: &str) -> Self {
+    pub(in crate::telemetry) fn new(name: &str) -> Self {
         let unique = format!("flowreel-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(unique);
         std::fs::create_dir_all(&path).expect("a folder can be made");

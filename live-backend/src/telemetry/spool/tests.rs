@@ -16,6 +16,9 @@ struct Disk {
     room: usize,
     name: Name,
     is_worn_out: bool,
+    /// A sync is going on.
+    is_syncing: bool,
+    sync_count: u32,
 }
 
 impl Write for Disk {
@@ -42,10 +45,12 @@ impl Sink for Disk {
         }
     }
 
-    fn sync_beside(&mut self) {}
+    fn sync_beside(&mut self) {
+        self.sync_count += 1;
+    }
 
     fn sync_ended(&mut self) -> Option<std::io::Result<()>> {
-        Some(self.sync())
+        (!self.is_syncing).then(|| self.sync())
     }
 
     fn publish(&mut self, _path: &Path) -> std::io::Result<()> {
@@ -137,4 +142,53 @@ fn a_file_that_is_deleted_or_cannot_be_synced_is_noticed() {
     let (next, _outbox) = segment(2, 100);
     spool.change_to(next);
     assert!(!spool.is_gone());
+}
+
+#[test]
+fn a_closed_segment_is_kept_until_its_very_end_is_synced() {
+    let (mut spool, mut outbox) = spool(100);
+    outbox.write_all(b"first").expect("memory");
+    spool.write_out(TimeNs(1));
+    // A sync that began before the end was written is still going on when the segment is closed.
+    spool.open.file.is_syncing = true;
+    outbox.write_all(b"end").expect("memory");
+    let (next, mut next_outbox) = segment(2, 100);
+    spool.change_to(next);
+    next_outbox.write_all(b"second").expect("memory");
+    spool.write_out(TimeNs(2));
+    assert_eq!(spool.settling[0].file.sync_count, 0);
+    let (third, mut third_outbox) = segment(3, 100);
+    spool.change_to(third);
+    third_outbox.write_all(b"third").expect("memory");
+    spool.write_out(TimeNs(3));
+    assert_eq!(spool.settling.len(), 2, "none takes the place of another");
+    spool.settling[0].file.is_syncing = false;
+    spool.write_out(TimeNs(SYNC_INTERVAL_NS + 3));
+    assert_eq!(spool.settling.len(), 1, "the second was synced as a whole");
+    assert_eq!(
+        spool.settling[0].file.sync_count, 1,
+        "the first is synced to its end"
+    );
+    spool.write_out(TimeNs(2 * SYNC_INTERVAL_NS + 3));
+    assert!(spool.settling.is_empty());
+}
+
+#[test]
+fn a_last_sync_that_fails_is_told() {
+    let (mut spool, mut outbox) = spool(100);
+    outbox.write_all(b"abc").expect("memory");
+    spool.write_out(TimeNs(1));
+    assert!(spool.sync());
+    spool.open.file.is_worn_out = true;
+    assert!(!spool.sync());
+}
+
+#[test]
+fn an_outbox_knows_whether_a_writer_has_it() {
+    let outbox = Outbox::default();
+    assert!(!outbox.is_written_to());
+    let writer = outbox.clone();
+    assert!(outbox.is_written_to());
+    drop(writer);
+    assert!(!outbox.is_written_to());
 }
