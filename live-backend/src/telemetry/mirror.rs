@@ -12,6 +12,7 @@ use super::fold::{Fold, FoldedInner};
 use super::journal::Journal;
 use bytes::Bytes;
 use flowreel_engine::model::event::StageEvent;
+use flowreel_engine::model::id::DetailId;
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::recording::{ReelError, RunId, StreamDecoder, StreamItem};
 use http_body_util::{BodyExt, Empty};
@@ -24,8 +25,8 @@ use hyper_util::rt::TokioExecutor;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Time between two tries to reach the recorder.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -39,43 +40,34 @@ const DETAILS_MAX: usize = 65_536;
 /// Gives an access token, or none.
 pub type Token = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// Follows the recorder until it is stopped.
-#[derive(Debug)]
-pub struct Mirror {
-    task: JoinHandle<()>,
-    stop: CancellationToken,
-}
+/// A copy of the run as the recorder has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Mirror;
 
 impl Mirror {
     /// Begins to follow the recorder at `HOST:PORT` ([`super::Shipper::recorder_address`]) into the
-    /// telemetry of a shipping process, within a tokio runtime. Status, requests and the live view then
-    /// answer here as they do in the recorder. `token` gives the access token that the recorder asks
-    /// for, anew for each connection; `None` where it asks for none.
-    #[must_use]
-    pub fn start(telemetry: &Telemetry, address: &str, token: Token) -> Self {
-        let stop = CancellationToken::new();
+    /// telemetry of a shipping process, as a task of `tracker` until `stop`. Status, requests and the live
+    /// view then answer here as they do in the recorder. `token` gives the access token that the recorder
+    /// asks for, anew for each connection; `None` where it asks for none.
+    pub fn start(
+        telemetry: &Telemetry,
+        address: &str,
+        token: Token,
+        tracker: &TaskTracker,
+        stop: CancellationToken,
+    ) {
         let following = Following {
             telemetry: telemetry.clone(),
             address: address.to_owned(),
             token,
             run_id: None,
         };
-        let until = stop.clone();
-        let task = tokio::spawn(async move {
+        tracker.spawn(async move {
             tokio::select! {
-                () = until.cancelled() => {}
+                () = stop.cancelled() => {}
                 () = following.run() => {}
             }
         });
-        Self { task, stop }
-    }
-
-    /// Ends following; what was folded stays.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "following the recorder ended badly: {error}");
-        }
     }
 }
 
@@ -233,8 +225,13 @@ impl<'a> Copy<'a> {
             }
             report(folded.fold.push(event, detail.as_ref()));
             let FoldedInner { fold, journal, tap } = &mut *folded;
-            tap.take_in(event, detail.as_ref(), journal, fold.state());
-            journal.add(event, detail);
+            // As the recorder keeps it: the detail itself, not its number.
+            let event = StageEvent {
+                detail: DetailId::NONE,
+                ..*event
+            };
+            tap.take_in(&event, detail.as_ref(), journal, fold.state());
+            journal.add(&event, detail);
         }
     }
 

@@ -202,4 +202,4 @@ impl Pulse {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -89,7 +89,6 @@ impl Drop for Disk {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 async fn on_a_full_disk_the_product_serves_and_says_at_its_end_what_is_missing() {
     let folder = Folder::new();
     let Some(disk) = Disk::mount(&folder.path().join("disk")) else {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A Redis of this test alone, which keeps its data over a restart.
-struct Redis {
+pub(in crate::telemetry) struct Redis {
     folder: Folder,
     port: u16,
     child: Child,
@@ -23,7 +23,7 @@ struct Redis {
 
 impl Redis {
     /// `None` where no redis-server is installed; in CI it must be.
-    fn start(name: &str) -> Option<Self> {
+    pub(in crate::telemetry) fn start(name: &str) -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("bound").port();
         drop(free);
@@ -31,7 +31,7 @@ impl Redis {
         let child = match serve(&folder.0, port) {
             Ok(child) => child,
             Err(error) => {
-                assert!(std::env::var_os("CI").is_none(), "redis-server: {error}");
+                assert!(!is_ci(), "redis-server: {error}");
                 skip(&error);
                 return None;
             }
@@ -85,7 +85,11 @@ fn serve(folder: &Path, port: u16) -> std::io::Result<Child> {
         .spawn()
 }
 
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+#[expect(clippy::disallowed_methods, reason = "a test is told so where it runs")]
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some()
+}
+
 fn skip(error: &std::io::Error) {
     eprintln!("skipped: redis-server cannot be started: {error}");
 }
@@ -97,7 +101,7 @@ fn recording(folder: &Folder) -> RecordingSettings {
     }
 }
 
-fn start_recorder(redis: &Redis, folder: &Folder) -> Recorder {
+pub(in crate::telemetry) fn start_recorder(redis: &Redis, folder: &Folder) -> Recorder {
     let receiving = Receiving {
         transport: redis.settings(),
         address: None,
@@ -107,7 +111,7 @@ fn start_recorder(redis: &Redis, folder: &Folder) -> Recorder {
         .expect("Redis is there")
 }
 
-fn ship(redis: &Redis, role: &str) -> Shipper {
+pub(in crate::telemetry) fn ship(redis: &Redis, role: &str) -> Shipper {
     Telemetry::start_shipping(&redis.settings(), role).expect("the recorder is there")
 }
 
@@ -122,7 +126,7 @@ fn ship_ahead(redis: &Redis, role: &str, ahead_ns: u64) -> Shipper {
 }
 
 /// Waits until it is so; the longest wait is far beyond any that is usual.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(in crate::telemetry) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let clock = Clock::start();
     while !is_so() {
         assert!(clock.now().0 < 60_000_000_000, "{what} does not come about");
