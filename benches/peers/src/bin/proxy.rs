@@ -147,7 +147,7 @@ fn client(
     let mut due = begin + offset.unwrap_or_default();
     while due.duration_since(begin) < length {
         if every.is_some() {
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
         } else {
             due = Instant::now();
         }
