@@ -10,6 +10,7 @@ use super::detail::Detail;
 use super::emit::Telemetry;
 use super::fold::{Fold, FoldedInner};
 use super::journal::Journal;
+use super::transport::Pulse;
 use bytes::Bytes;
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::id::DetailId;
@@ -136,7 +137,14 @@ impl Following {
         let mut body = response.into_body();
         let mut decoder = StreamDecoder::new()?;
         let mut copy = Copy::new(&self.telemetry, self.run_id);
+        let mut instance = 0;
         loop {
+            // A recorder that is gone without a word leaves a connection that never says so.
+            let heard = copy.pulse().instance;
+            if instance != 0 && heard != instance {
+                return Ok(());
+            }
+            instance = heard;
             let Ok(frame) = tokio::time::timeout(LOOK_INTERVAL, body.frame()).await else {
                 copy.settle();
                 continue;
@@ -235,16 +243,17 @@ impl<'a> Copy<'a> {
         }
     }
 
+    fn pulse(&self) -> Pulse {
+        let elsewhere = self.telemetry.shared.elsewhere.as_ref();
+        elsewhere.map_or_else(Pulse::default, |held| {
+            held.lock().unwrap_or_else(PoisonError::into_inner).pulse
+        })
+    }
+
     /// Everything up to the moment the recorder says is folded, once as many events are here.
     fn settle(&self) {
         let shared = &self.telemetry.shared;
-        let Some(elsewhere) = &shared.elsewhere else {
-            return;
-        };
-        let pulse = elsewhere
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pulse;
+        let pulse = self.pulse();
         let here = shared.folded.lock().fold.next_seq();
         if here >= pulse.next_seq {
             let started_ns = self.telemetry.clock().started_wall_ns();
@@ -260,3 +269,6 @@ fn report(pushed: Result<(), flowreel_engine::recording::WriteError>) {
         tracing::error!(%error, "a stage event of the recorder cannot be folded: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests;
