@@ -161,7 +161,11 @@ const ABSENCES: &[Absence] = &[
     },
     Absence {
         within: &["live-backend/src/"],
-        except: &["live-backend/src/store", "live-backend/src/queue"],
+        except: &[
+            "live-backend/src/store",
+            "live-backend/src/queue",
+            "live-backend/src/telemetry/transport",
+        ],
         names: &["rusqlite", "mongodb", "redis"],
         instead: "types of a driver do not leave their folder",
     },
