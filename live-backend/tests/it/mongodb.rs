@@ -8,6 +8,7 @@ use crate::services::{Mongod, free_port};
 use ::mongodb::Database;
 use ::mongodb::bson::{Bson, Document, doc};
 use flowreel_engine::model::event::EventKind;
+use flowreel_live_backend::load::Http;
 use serde_json::json;
 
 const DATABASE: &str = "flow";
@@ -130,6 +131,24 @@ async fn the_first_flow_lies_in_mongodb_for_others_to_see() {
     socket.close().await;
     let events = sound_reel(&backend.stop());
     assert!(count(&events, EventKind::InAppAcknowledged) >= 3);
+}
+
+#[tokio::test]
+async fn what_one_server_writes_another_reads() {
+    let Some(server) = Mongod::start().await else {
+        return;
+    };
+    let folder = Folder::new();
+    let mut backend = Backend::start(folder.path(), &["--store", &server.url(DATABASE)]);
+    let at = |name: &str| Http::new(backend.ready()["urls"][name].as_str().expect("a URL"));
+    let body =
+        json!({"username": "ada", "email": "ada@people.example", "password": "correct horse 1"});
+    let written = at("server-1").post("/api/signups", &body, None).await;
+    assert_eq!(written.expect("an answer").0, 201);
+    let body = json!({"email": "ada@people.example", "password": "correct horse 1"});
+    let read = at("server-3").post("/api/logins", &body, None).await;
+    assert_eq!(read.expect("an answer").0, 200);
+    drop(backend.stop());
 }
 
 #[tokio::test]
