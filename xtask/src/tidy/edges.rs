@@ -133,8 +133,21 @@ const ABSENCES: &[Absence] = &[
             "live-backend/src/middleware",
         ],
         except: &[],
-        names: &["rusqlite", "lettre", "crate::queue", "crate::worker"],
+        names: &["rusqlite", "lettre", "mongodb", "redis", "crate::worker"],
         instead: "extract, check, call the service, answer",
+    },
+    Absence {
+        within: &[
+            "live-backend/src/controllers",
+            "live-backend/src/middleware",
+        ],
+        // What operators ask and do is about the queues themselves.
+        except: &[
+            "live-backend/src/controllers/queues",
+            "live-backend/src/controllers/metrics",
+        ],
+        names: &["crate::queue"],
+        instead: "jobs are made by the notification service",
     },
     Absence {
         within: &["live-backend/src/notification_service"],
@@ -161,12 +174,19 @@ const ABSENCES: &[Absence] = &[
     },
     Absence {
         within: &["live-backend/src/"],
+        except: &["live-backend/src/store"],
+        names: &["rusqlite", "mongodb"],
+        instead: "types of a driver do not leave their folder",
+    },
+    Absence {
+        within: &["live-backend/src/"],
+        // Jobs, sockets and stages each meet other processes in Redis, each by keys of their own.
         except: &[
-            "live-backend/src/store",
             "live-backend/src/queue",
+            "live-backend/src/websocket",
             "live-backend/src/telemetry/transport",
         ],
-        names: &["rusqlite", "mongodb", "redis"],
+        names: &["redis", "bullmq_official"],
         instead: "types of a driver do not leave their folder",
     },
     Absence {
