@@ -8,6 +8,7 @@ mod listen;
 mod outage;
 mod parts;
 mod phases;
+mod recording;
 mod running;
 mod serve;
 mod starting;
@@ -29,7 +30,7 @@ use crate::security::passwords::Passwords;
 use crate::security::tokens::Tokens;
 use crate::server::BindError;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{RecorderError, Telemetry};
+use crate::telemetry::{RecorderError, Telemetry, TransportError};
 use crate::websocket::{BusError, LiveView, Sockets};
 use crate::worker::crew::Crews;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) hop_secret: String,
     /// Where the balancer listens.
     pub(crate) balancer_authority: String,
+    /// Where the run's recorder answers, if it is another process.
+    pub(crate) recorder: Option<String>,
     /// Requests and timers; waited for when stopping.
     pub(crate) tracker: TaskTracker,
     /// Timers end early.
@@ -143,6 +146,8 @@ pub(crate) enum StartError {
     Recorder(#[from] RecorderError),
     #[error(transparent)]
     Relay(#[from] RelayError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error(transparent)]
     Bus(#[from] BusError),
 }

@@ -165,6 +165,7 @@ const fn exit_code(error: &StartError) -> u8 {
         | StartError::Queues(_)
         | StartError::Recorder(_)
         | StartError::Relay(_)
+        | StartError::Transport(_)
         | StartError::Bus(_) => ENVIRONMENT,
     }
 }

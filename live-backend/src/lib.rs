@@ -19,6 +19,7 @@ mod open_files;
 mod operations;
 mod queue;
 pub mod queue_speed;
+mod recorder_listener;
 mod request;
 mod router;
 mod security;

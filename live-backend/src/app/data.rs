@@ -19,7 +19,8 @@ pub(super) struct DataFolder {
 }
 
 impl DataFolder {
-    pub(super) async fn open(path: &Path) -> Result<Self, StartError> {
+    /// A folder that holds the embedded store is one process's own; others may share theirs.
+    pub(super) async fn open(path: &Path, is_shared: bool) -> Result<Self, StartError> {
         let path = path.to_owned();
         let shown = path.display().to_string();
         let failed = |source| StartError::Data {
@@ -35,7 +36,12 @@ impl DataFolder {
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
             .map_err(failed)?;
-        match lock.try_lock() {
+        let locked = if is_shared {
+            lock.try_lock_shared()
+        } else {
+            lock.try_lock()
+        };
+        match locked {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StartError::Locked { path: shown }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
@@ -67,9 +73,9 @@ impl DataFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(self.failed(error)),
         }
-        let secret = random_hex::<32>();
-        write_secret(&path, &secret).map_err(|source| self.failed(source))?;
-        Ok(secret)
+        keep_first(&path, &random_hex::<32>()).map_err(|source| self.failed(source))?;
+        let kept = tokio::fs::read_to_string(&path).await;
+        kept.map_err(|source| self.failed(source))
     }
 
     /// Keeps the local administrator's token where the people of this machine's account can read it.
@@ -79,6 +85,18 @@ impl DataFolder {
         written
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
             .map_err(|source| self.failed(source))
+    }
+}
+
+/// Keeps the secret where none is kept; of several processes that start at once the first one's stays.
+fn keep_first(path: &Path, secret: &str) -> std::io::Result<()> {
+    let own = path.with_extension(random_hex::<4>());
+    write_secret(&own, secret)?;
+    let linked = std::fs::hard_link(&own, path);
+    std::fs::remove_file(&own)?;
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -3,22 +3,32 @@
 //! Belongs here: opening them as the settings say. Does not belong here: what is done with them.
 
 use super::StartError;
-use crate::config::{Ports, Process, QueuePart, Settings, StorePart};
+use crate::config::{QueuePart, Settings, StorePart};
 use crate::faults::Faults;
 use crate::models::WallMs;
 use crate::queue::{Embedded, LeftJob, Queues, Redis};
-use crate::store::{Store, StoreError};
-use crate::telemetry::topology::{TopologySettings, live_topology};
-use crate::telemetry::{Clock, Recorder, RecorderError, RecordingSettings, Telemetry};
+use crate::store::{Store, StoreError, StoreWriter};
+use crate::telemetry::{Clock, Telemetry};
 use crate::websocket::{Bus, BusError};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a start waits for its services.
-const SERVICE_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const SERVICE_PATIENCE: Duration = Duration::from_secs(60);
 /// How often it looks for them.
 const SERVICE_LOOK: Duration = Duration::from_millis(500);
+
+/// The store, once it can be reached.
+pub(super) async fn open_store(
+    part: &StorePart,
+    folder: &Path,
+) -> Result<(Store, StoreWriter), StoreError> {
+    let open = async || Store::open(part, folder).await;
+    let is_lasting = |error: &StoreError| !matches!(error, StoreError::Unreachable { .. });
+    patiently("the store", open, is_lasting).await
+}
 
 /// Whether a start of this process may have to wait.
 pub(super) fn waits(settings: &Settings) -> bool {
@@ -87,41 +97,4 @@ pub(super) async fn left_jobs(store: &Store) -> Result<Vec<LeftJob>, StoreError>
         .into_iter()
         .map(|stored| LeftJob::new(stored, now))
         .collect())
-}
-
-/// Reading back a run that a crash cut off takes a while, so it has a thread that may block.
-pub(super) async fn start_recorder(
-    settings: &Settings,
-    ports: Ports,
-    left: &[LeftJob],
-) -> Result<Recorder, RecorderError> {
-    let notes = [("retry_scale".to_owned(), settings.retry_scale.to_string())];
-    let is_recording = matches!(settings.process, Process::All | Process::Recorder);
-    let recording = RecordingSettings {
-        folder: settings.record.clone().filter(|_| is_recording),
-        notes: notes.into_iter().collect(),
-        segment_bytes: settings.recording.segment_bytes,
-        segment_time: settings.recording.segment_time,
-        keep: settings.recording.keep,
-        hold_bytes: None,
-        survivors: left.iter().filter_map(LeftJob::survivor).collect(),
-    };
-    let topology = live_topology(&topology(settings, ports));
-    let started = move || Recorder::start(Clock::start(), topology, &recording);
-    tokio::task::spawn_blocking(started)
-        .await
-        .unwrap_or(Err(RecorderError::Gone))
-}
-
-fn topology(settings: &Settings, ports: Ports) -> TopologySettings {
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    TopologySettings {
-        balancer_port: ports.balancer,
-        server_ports: ports.servers,
-        websocket_port: ports.balancer,
-        mail_worker_servers: count(settings.mail_concurrency),
-        mail_rate_per_s: settings.mail_rate_per_s,
-        in_app_worker_servers: count(settings.in_app_concurrency),
-        in_app_rate_per_s: settings.in_app_rate_per_s,
-    }
 }

@@ -9,9 +9,10 @@
 use super::data::DataFolder;
 use super::listen::{Listeners, authority, upstreams};
 use super::phases::{Phases, ended, noticed};
+use super::recording::Recording;
 use super::starting::Waiting;
 use super::{App, Readiness, StartError, parts, serve, work};
-use crate::config::{Ports, Process, Settings};
+use crate::config::{Ports, Process, Settings, StorePart};
 use crate::email::transport::Mailer;
 use crate::faults::Faults;
 use crate::injection::Generated;
@@ -19,11 +20,12 @@ use crate::load_balancer::Upstreams;
 use crate::models::WallMs;
 use crate::notification_service::NotificationService;
 use crate::queue::LeftJob;
+use crate::recorder_listener::RecorderState;
 use crate::security::hash_hex;
 use crate::security::passwords::Passwords;
 use crate::security::tokens::Tokens;
 use crate::store::{Store, StoreWriter};
-use crate::telemetry::{Place, Recorder, RecorderError, Telemetry};
+use crate::telemetry::{Place, Telemetry};
 use crate::websocket::{Bus, LiveView, ServerSockets, Sockets, live_view};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -37,7 +39,7 @@ pub(crate) struct Running {
     readiness: Readiness,
     stopping: CancellationToken,
     telemetry: Telemetry,
-    recorder: Recorder,
+    recording: Recording,
     /// What stands on the store; the balancer and the recorder have none.
     worked: Option<Worked>,
     data: DataFolder,
@@ -58,7 +60,7 @@ impl Running {
     pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
         let mut listeners = Listeners::bind(&settings).await?;
         let ports = listeners.ports(&settings);
-        let data = DataFolder::open(&settings.data).await?;
+        let data = DataFolder::open(&settings.data, is_sharing(&settings)).await?;
         let secret = data.jwt_secret(settings.jwt_secret.clone()).await?;
         let hop_secret = hash_hex(&format!("balancer and servers {secret}"));
         let tokens = Arc::new(Tokens::new(secret.as_bytes()));
@@ -70,15 +72,19 @@ impl Running {
 
         let waiting = parts::waits(&settings).then(|| Waiting::begin(&listeners));
         let stored = if has_app(settings.process) {
-            let (store, writer) = Store::open(&settings.store, data.path()).await?;
-            let left = parts::left_jobs(&store).await?;
+            let (store, writer) = parts::open_store(&settings.store, data.path()).await?;
+            let left = if takes_up(settings.process) {
+                parts::left_jobs(&store).await?
+            } else {
+                Vec::new()
+            };
             Some((store, writer, left))
         } else {
             None
         };
         let left = stored.as_ref().map_or(&[][..], |(_, _, left)| left);
-        let recorder = parts::start_recorder(&settings, ports, left).await?;
-        let telemetry = recorder.telemetry();
+        let recording = Recording::start(&settings, ports, left, &tokens).await?;
+        let telemetry = recording.telemetry();
         let bus = parts::open_bus(&settings.queue).await?;
         if let Some(waiting) = waiting {
             waiting.end().await;
@@ -95,6 +101,7 @@ impl Running {
             bus,
             faults: &faults,
             stopping: &stopping,
+            recorder: recording.recorder_address(),
             ports,
         };
         let worked = match stored {
@@ -104,6 +111,15 @@ impl Running {
                 Some(Worked::start(&common, opened, left, &data, &mut listeners, &phases).await?)
             }
         };
+        if let Some(listener) = listeners.recorder.take() {
+            let state = RecorderState {
+                telemetry: telemetry.clone(),
+                readiness: readiness.clone(),
+                tokens: Arc::clone(&tokens),
+                hop_secret: hop_secret.clone(),
+            };
+            serve::start_recorder(listener, state, &phases);
+        }
         if let Some(listener) = listeners.balancer.take() {
             let (upstreams, readiness) = (Arc::clone(&upstreams), readiness.clone());
             let telemetry = telemetry.clone();
@@ -123,7 +139,7 @@ impl Running {
             readiness,
             stopping,
             telemetry,
-            recorder,
+            recording,
             worked,
             data,
             admin_token,
@@ -219,22 +235,14 @@ impl Running {
         }
         phases.relay.end().await;
         // Followers of the reel read on until it has ended, so their connections close last.
-        let recorder = self.recorder;
-        let ended = tokio::task::spawn_blocking(move || recorder.finish()).await;
+        let ended = self.recording.finish().await;
         phases.balancer.end().await;
         phases.servers.end().await;
         if let Some(worked) = self.worked {
             drop(worked.app);
             worked.store_writer.closed().await;
         }
-        let counts = ended.unwrap_or(Err(RecorderError::Gone))?.counts;
-        tracing::info!(
-            counts.written,
-            counts.dropped,
-            "stopped; {} events recorded",
-            counts.written
-        );
-        Ok(())
+        ended
     }
 }
 
@@ -249,6 +257,7 @@ struct Common<'a> {
     bus: Bus,
     faults: &'a Arc<Faults>,
     stopping: &'a CancellationToken,
+    recorder: Option<String>,
     ports: Ports,
 }
 
@@ -291,6 +300,7 @@ impl Worked {
             crews: Arc::new(work::crews(settings)),
             generated: Generated::default(),
             readiness: common.readiness.clone(),
+            recorder: common.recorder.clone(),
             settings: settings.clone(),
             telemetry: telemetry.clone(),
             store,
@@ -309,6 +319,19 @@ impl Worked {
             mailer,
         })
     }
+}
+
+/// Whether a process takes up the jobs that others left.
+const fn takes_up(process: Process) -> bool {
+    matches!(
+        process,
+        Process::All | Process::MailWorker | Process::InAppWorker
+    )
+}
+
+/// Whether the data folder may be another process's too.
+fn is_sharing(settings: &Settings) -> bool {
+    settings.process != Process::All || settings.store != StorePart::Embedded
 }
 
 /// Whether a process serves or works on what is stored.

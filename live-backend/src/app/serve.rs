@@ -9,6 +9,7 @@ use super::phases::Phases;
 use super::{outage, supervise};
 use crate::faults::Faults;
 use crate::load_balancer::{LoadBalancer, Upstreams};
+use crate::recorder_listener::{self, RecorderState};
 use crate::telemetry::{Place, Telemetry};
 use crate::websocket::{BusError, Gateway, ServerSockets};
 use crate::{gateway, router};
@@ -58,6 +59,13 @@ pub(super) async fn start_servers(
         supervise::serve("gateway", listener, routes, &phase.tracker, &phase.stop);
     }
     Ok(all_sockets)
+}
+
+/// What the recorder shows where it is a process of its own.
+pub(super) fn start_recorder(listener: Arc<TcpListener>, state: RecorderState, phases: &Phases) {
+    let routes = recorder_listener::routes(state);
+    let phase = &phases.balancer;
+    supervise::serve("recorder", listener, routes, &phase.tracker, &phase.stop);
 }
 
 /// The balancer before its servers.

@@ -7,7 +7,7 @@
 
 mod control;
 mod history;
-mod reel;
+pub(crate) mod reel;
 mod requests;
 mod simulate;
 mod status;
