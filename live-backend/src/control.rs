@@ -6,6 +6,7 @@
 //! A command is checked before it is applied, and carries nothing of the process that took it, so that
 //! every process of the system can apply the same one. The process that took it records it.
 
+pub(crate) mod fan_out;
 pub(crate) mod paths;
 
 use crate::app::App;
@@ -49,13 +50,14 @@ pub(crate) enum Taker {
     /// It took the command from the operator: it records, keeps settings, and generates load.
     Origin,
     /// It heard of the command from the origin.
-    #[expect(dead_code, reason = "processes that share a bus hear commands")]
     Follower,
 }
 
-/// Carries a command out here, as the process that took it.
+/// Carries a command out here, as the process that took it, and tells the others.
 pub(crate) async fn carry_out(app: &Arc<App>, command: ControlCommand) -> Result<(), AppError> {
-    command.apply(app, Taker::Origin).await
+    command.clone().apply(app, Taker::Origin).await?;
+    fan_out::tell(app, command).await;
+    Ok(())
 }
 
 impl ControlCommand {

@@ -5,6 +5,7 @@
 use super::StartError;
 use super::listen::authority;
 use super::parts::{SERVICE_PATIENCE, patiently};
+use super::phases::Phase;
 use crate::config::{Address, Ports, Process, QueuePart, Settings};
 use crate::models::WallMs;
 use crate::queue::LeftJob;
@@ -28,19 +29,17 @@ pub(super) enum Recording {
     /// This process records: itself, or the whole run.
     Here(Recorder),
     /// The run's recorder is another process.
-    Elsewhere {
-        shipper: Shipper,
-        /// What the recorder has folded, followed here by those who are asked about it.
-        mirror: Option<Mirror>,
-    },
+    Elsewhere(Shipper),
 }
 
 impl Recording {
+    /// Those who are asked about the run follow the recorder as tasks of `following`.
     pub(super) async fn start(
         settings: &Settings,
         ports: Ports,
         left: &[LeftJob],
         tokens: &Arc<Tokens>,
+        following: &Phase,
     ) -> Result<Self, StartError> {
         match (&settings.queue, settings.process) {
             (QueuePart::Redis(address), Process::Recorder) => {
@@ -56,13 +55,15 @@ impl Recording {
                 let shipper = take_part(address, process).await?;
                 let is_asked = matches!(process, Process::Server(_) | Process::Gateway);
                 let followed = shipper.recorder_address().filter(|_| is_asked);
-                let telemetry = shipper.telemetry();
-                let mirror = followed.map(|address| {
+                if let Some(address) = followed {
+                    let telemetry = shipper.telemetry();
                     let (tokens, clock) = (Arc::clone(tokens), telemetry.clock());
                     let token = move || Some(tokens.sign_local_admin(WallMs(clock.wall_ms())));
-                    Mirror::start(&telemetry, address, Arc::new(token))
-                });
-                Ok(Self::Elsewhere { shipper, mirror })
+                    let Phase { tracker, stop } = following;
+                    let token = Arc::new(token);
+                    Mirror::start(&telemetry, address, token, tracker, stop.clone());
+                }
+                Ok(Self::Elsewhere(shipper))
             }
             (QueuePart::Redis(_) | QueuePart::Embedded, _) => {
                 start_recorder(settings, ports, left, None).await
@@ -73,7 +74,7 @@ impl Recording {
     pub(super) fn telemetry(&self) -> Telemetry {
         match self {
             Self::Here(recorder) => recorder.telemetry(),
-            Self::Elsewhere { shipper, .. } => shipper.telemetry(),
+            Self::Elsewhere(shipper) => shipper.telemetry(),
         }
     }
 
@@ -81,7 +82,7 @@ impl Recording {
     pub(super) fn recorder_address(&self) -> Option<String> {
         match self {
             Self::Here(_) => None,
-            Self::Elsewhere { shipper, .. } => shipper.recorder_address().map(str::to_owned),
+            Self::Elsewhere(shipper) => shipper.recorder_address().map(str::to_owned),
         }
     }
 
@@ -98,10 +99,7 @@ impl Recording {
                     counts.written
                 );
             }
-            Self::Elsewhere { shipper, mirror } => {
-                if let Some(mirror) = mirror {
-                    mirror.stop().await;
-                }
+            Self::Elsewhere(shipper) => {
                 let ended = tokio::task::spawn_blocking(move || shipper.finish()).await;
                 let ended = ended.map_err(|_panic| RecorderError::Gone)?;
                 tracing::info!(

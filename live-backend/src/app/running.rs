@@ -13,6 +13,7 @@ use super::recording::Recording;
 use super::starting::Waiting;
 use super::{App, Readiness, StartError, parts, serve, work};
 use crate::config::{Ports, Process, Settings, StorePart};
+use crate::control::fan_out;
 use crate::email::transport::Mailer;
 use crate::faults::Faults;
 use crate::injection::Generated;
@@ -83,7 +84,7 @@ impl Running {
             None
         };
         let left = stored.as_ref().map_or(&[][..], |(_, _, left)| left);
-        let recording = Recording::start(&settings, ports, left, &tokens).await?;
+        let recording = Recording::start(&settings, ports, left, &tokens, &phases.relay).await?;
         let telemetry = recording.telemetry();
         let bus = parts::open_bus(&settings.queue).await?;
         if let Some(waiting) = waiting {
@@ -311,6 +312,8 @@ impl Worked {
             sockets.reach_rooms().await?;
         }
         work::start_workers(&app, left, &mailer, &phases.workers).await?;
+        let hearing = &phases.servers;
+        fan_out::listen(&app, &hearing.tracker, &hearing.stop).await?;
         let sockets = serve::start_servers(&app, listeners, phases).await?;
         Ok(Self {
             app,

@@ -96,16 +96,6 @@ impl SplitBook {
         })
     }
 
-    /// One part that was over goes on again, and with it the request.
-    pub(super) fn reopened(&mut self, request: RequestId) {
-        let split = self.requests.entry(request).or_insert(Split {
-            part_count: 1,
-            ended_count: 1,
-            is_failed: false,
-        });
-        split.ended_count = split.ended_count.saturating_sub(1);
-    }
-
     /// True where the request is known to go several ways.
     pub(super) fn is_split(&self, request: RequestId) -> bool {
         self.requests.contains_key(&request)

@@ -107,7 +107,7 @@ impl Bus {
     }
 
     /// Publishes and says how many processes listened; `None` within one process.
-    pub(super) async fn tell(&self, channel: &str, message: Vec<u8>) -> Result<u64, BusError> {
+    pub(crate) async fn tell(&self, channel: &str, message: Vec<u8>) -> Result<u64, BusError> {
         match &self.redis {
             Some(redis) => Ok(redis.clone().publish(channel, message).await?),
             None => Ok(self.listeners.pass(channel, &message)),

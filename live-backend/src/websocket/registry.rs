@@ -139,7 +139,13 @@ impl Sockets {
         }
     }
 
-    pub(super) fn bus(&self) -> &Bus {
+    /// This process's name to the others; `None` where there are none.
+    pub(crate) fn process(&self) -> Option<&str> {
+        self.inner.presence.as_ref().map(Presence::instance)
+    }
+
+    /// What the processes of the system hear each other by.
+    pub(crate) fn bus(&self) -> &Bus {
         &self.inner.bus
     }
 
