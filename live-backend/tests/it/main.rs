@@ -51,6 +51,7 @@ mod redis_queues;
 mod relay;
 #[cfg(test)]
 mod retries;
+mod roles;
 #[cfg(test)]
 mod services;
 #[cfg(test)]
