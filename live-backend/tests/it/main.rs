@@ -8,6 +8,7 @@ mod access;
 mod bad_input;
 #[cfg(test)]
 mod balance;
+#[cfg(test)]
 mod broadcast;
 #[cfg(test)]
 mod control;
@@ -51,6 +52,7 @@ mod redis_queues;
 mod relay;
 #[cfg(test)]
 mod retries;
+#[cfg(test)]
 mod roles;
 #[cfg(test)]
 mod services;

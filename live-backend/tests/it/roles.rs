@@ -265,9 +265,10 @@ async fn servers_are_restarted_one_after_the_other_and_no_request_fails() {
     sign_up(&balancer, "ada").await;
     let token = log_in(&balancer, "ada").await;
     let is_over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let load = {
+    let mut load = tokio::task::JoinSet::new();
+    {
         let (http, token, is_over) = (system.balancer(), token, is_over.clone());
-        tokio::spawn(async move {
+        load.spawn(async move {
             let purchase = json!({"item": "Lantern", "amount": 1.5, "currency": "EUR"});
             let mut count = 0;
             while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
@@ -279,11 +280,11 @@ async fn servers_are_restarted_one_after_the_other_and_no_request_fails() {
                 count += 1;
             }
             count
-        })
-    };
-    for at in 2..5 {
+        });
+    }
+    for (at, role) in ROLES.iter().enumerate().skip(2).take(3) {
         let stopping = tokio::task::block_in_place(|| system.signal(at, "-TERM"));
-        assert!(stopping, "{:?} ended badly", ROLES[at]);
+        assert!(stopping, "{role:?} ended badly");
         tokio::task::block_in_place(|| system.restart(at));
         let http = Http::new(&system.server_url(u16::try_from(at - 1).expect("small")));
         until("the restarted server to answer", async || {
@@ -293,6 +294,7 @@ async fn servers_are_restarted_one_after_the_other_and_no_request_fails() {
         .await;
     }
     is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-    let count = load.await.expect("no request failed");
+    let count = load.join_next().await.expect("it was spawned");
+    let count = count.expect("no request failed");
     assert!(count > 10, "{count} requests");
 }
