@@ -28,7 +28,7 @@ pub(crate) fn raise() {
         tracing::warn!(%error, "the limit on open files stays as it is: {error}");
     }
     let held = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    tracing::info!(
+    tracing::debug!(
         held,
         "this process may hold {held} files open; more clients need a higher `ulimit -Hn`"
     );

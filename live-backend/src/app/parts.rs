@@ -78,13 +78,21 @@ pub(super) async fn patiently<T, E: std::fmt::Display>(
     is_lasting: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
     let give_up_at = Instant::now() + SERVICE_PATIENCE;
+    let mut is_said = false;
     loop {
         let error = match open().await {
             Ok(opened) => return Ok(opened),
             Err(error) if is_lasting(&error) || Instant::now() >= give_up_at => return Err(error),
             Err(error) => error,
         };
-        tracing::warn!(%error, service, "waiting for {service}: {error}");
+        if !is_said {
+            let patience_s = SERVICE_PATIENCE.as_secs();
+            tracing::warn!(
+                service,
+                "waiting for {service} for up to {patience_s} s: {error}"
+            );
+            is_said = true;
+        }
         tokio::time::sleep_until(Instant::now() + SERVICE_LOOK).await;
     }
 }

@@ -33,6 +33,7 @@ pub(super) async fn start_servers(
         heartbeat: app.settings.heartbeat,
         auth_timeout: app.settings.auth_timeout,
         connections_max: app.settings.connections_max,
+        stopping: app.stopping.clone(),
     };
     let phase = &phases.servers;
     app.live_view.start(&phase.tracker, &phase.stop);

@@ -57,10 +57,12 @@ pub(crate) struct BusError(#[from] redis::RedisError);
 impl BusError {
     /// Trying again does not help: the name, the password or the address is wrong.
     pub(crate) fn is_lasting(&self) -> bool {
-        matches!(
-            self.0.kind(),
-            redis::ErrorKind::AuthenticationFailed | redis::ErrorKind::InvalidClientConfig
-        )
+        let is_told = matches!(self.0.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
+        is_told
+            || matches!(
+                self.0.kind(),
+                redis::ErrorKind::AuthenticationFailed | redis::ErrorKind::InvalidClientConfig
+            )
     }
 }
 

@@ -21,6 +21,7 @@ use socketioxide_redis::{InitError, RedisAdapterConfig, RedisAdapterCtr};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Largest frame and polling body a client may send, in bytes.
 const PAYLOAD_BYTES_MAX: u64 = 64 * 1024;
@@ -48,6 +49,8 @@ pub(crate) struct Gateway {
     pub(crate) auth_timeout: Duration,
     /// Connections accepted in all; 0 is no limit.
     pub(crate) connections_max: u64,
+    /// Nobody is waited for any more.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The sockets of one server; cheap to copy.
@@ -122,7 +125,12 @@ impl Gateway {
             drop(socket.clone().disconnect());
             return;
         }
-        tokio::time::sleep_until(tokio::time::Instant::now() + self.auth_timeout).await;
+        let deadline = tokio::time::Instant::now() + self.auth_timeout;
+        tokio::select! {
+            // This holds the store, which is closed only once nobody does.
+            () = self.stopping.cancelled() => return,
+            () = tokio::time::sleep_until(deadline) => {}
+        }
         if socket.connected() && socket.extensions.get::<Owner>().is_none() {
             let late = AuthError {
                 code: "auth_timeout",

@@ -46,9 +46,32 @@ const EXPECTED: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/api/live-view/history", [401, 403, 403, 400]),
     ("GET", "/api/live-view/requests", [401, 403, 403, 200]),
     ("GET", "/api/live-view/requests/{id}", [401, 403, 403, 404]),
+    ("GET", "/api/live-view/control", [401, 403, 403, 200]),
     ("POST", "/api/live-view/control", [401, 403, 403, 400]),
     ("POST", "/api/live-view/simulate", [401, 403, 403, 400]),
     ("GET", "/api/live-view/reel", [200, 403, 403, 200]),
+    ("GET", "/api/queues", [401, 403, 403, 200]),
+    ("GET", "/api/queues/{name}", [401, 403, 403, 200]),
+    ("GET", "/api/queues/{name}/jobs", [401, 403, 403, 200]),
+    (
+        "GET",
+        "/api/queues/{name}/jobs/{job_id}",
+        [401, 403, 403, 404],
+    ),
+    ("POST", "/api/queues/{name}/pause", [401, 403, 403, 200]),
+    ("POST", "/api/queues/{name}/resume", [401, 403, 403, 200]),
+    ("POST", "/api/queues/{name}/drain", [401, 403, 403, 200]),
+    (
+        "POST",
+        "/api/queues/dlq/jobs/{job_id}/requeue",
+        [401, 403, 403, 404],
+    ),
+    (
+        "POST",
+        "/api/queues/dlq/jobs/{job_id}/discard",
+        [401, 403, 403, 404],
+    ),
+    ("POST", "/api/queues/dlq/retry-all", [401, 403, 403, 200]),
     // Last: the owner is logged out by it, and the administrator finds nothing to end.
     ("DELETE", "/api/session/{user_id}", [401, 403, 200, 404]),
 ];
@@ -70,6 +93,8 @@ async fn every_route_admits_whom_it_should_and_nobody_else() {
         let address = path
             .replace("{user_id}", owner_id)
             .replace("{id}", "999999999")
+            .replace("{job_id}", "999999999")
+            .replace("{name}", "in-app")
             .replace("{token}", "x");
         let body = if *method == "POST" { "{}" } else { "" };
         for (token, expected) in tokens.iter().zip(expected) {
