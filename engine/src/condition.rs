@@ -3,8 +3,9 @@
 //! Belongs here: the names, what a condition means for one request. Does not belong here: reading its
 //! text (parse, token), where the values come from (cli).
 //!
-//! What is unknown makes a comparison false. A name that stands for several values (`component`, `path`,
-//! `failed_at`) fits `==`, `in` and `like` where one of them does, and `!=` where none does.
+//! What is unknown makes a comparison false, `!=`, `not in` and `not like` too. A name that stands for several
+//! values (`component`, `path`, `failed_at`) fits `==`, `in` and `like` where one of them does, and `!=`, `not in`
+//! and `not like` where none does.
 
 mod parse;
 mod token;
@@ -116,10 +117,25 @@ pub enum Condition {
     Not(Box<Condition>),
     /// The name's value so beside this.
     Compare(Name, Operator, Literal),
-    /// The name's value among these.
-    In(Name, Vec<Literal>),
-    /// The name's value of this form, `*` for anything.
-    Like(Name, String),
+    /// The name's value among these, or not.
+    In(Name, Member, Vec<Literal>),
+    /// The name's value of this form, `*` for anything, or not.
+    Like(Name, Member, String),
+}
+
+/// Which side of `in` or `like` is meant. What is unknown is on neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// `in`, `like`
+    Inside,
+    /// `not in`, `not like`
+    Outside,
+}
+
+impl Member {
+    fn is(self, is_inside: bool) -> bool {
+        is_inside == (self == Self::Inside)
+    }
 }
 
 /// How two values are compared.
@@ -167,16 +183,19 @@ impl Condition {
                 }
                 value => order(&value, literal).is_some_and(|order| operator.holds(order)),
             },
-            Self::In(name, literals) => {
+            Self::In(name, member, literals) => {
                 let fits = |value: &Value<'_>| literals.iter().any(|literal| is(value, literal));
                 match of(*name) {
-                    Value::Texts(held) => held.iter().any(|text| fits(&Value::Text(text))),
-                    value => fits(&value),
+                    Value::Unknown => false,
+                    Value::Texts(held) => {
+                        member.is(held.iter().any(|text| fits(&Value::Text(text))))
+                    }
+                    value => member.is(fits(&value)),
                 }
             }
-            Self::Like(name, pattern) => match of(*name) {
-                Value::Text(text) => is_like(text, pattern),
-                Value::Texts(held) => held.iter().any(|text| is_like(text, pattern)),
+            Self::Like(name, member, pattern) => match of(*name) {
+                Value::Text(text) => member.is(is_like(text, pattern)),
+                Value::Texts(held) => member.is(held.iter().any(|text| is_like(text, pattern))),
                 Value::Number(_) | Value::Unknown => false,
             },
         }
@@ -277,6 +296,14 @@ mod tests {
             (r#"failed_at != "smtp""#, true),
             // Unknown is neither the one nor the other.
             (r#"outcome == "ok" or outcome != "ok""#, false),
+            (r#"outcome in ["ok"] or outcome not in ["ok"]"#, false),
+            (r#"outcome like "o*" or outcome not like "o*""#, false),
+            ("user not in [5]", false),
+            (r#"component not in ["dlq", "mail"]"#, false),
+            (r#"component not in ["dlq"]"#, true),
+            (r#"failed_at not in ["smtp"]"#, true),
+            (r#"component not like "sm*""#, false),
+            (r#"class not like "x*""#, true),
         ] {
             assert_eq!(holds(text), expected, "{text}");
         }

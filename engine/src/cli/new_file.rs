@@ -6,6 +6,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Unfinished files beside one name before a new one is refused.
+const PARTS_MAX: u32 = 100;
+
 /// A file that ends in `.part` until [`Self::keep`] gives it its name; dropped before, it is removed, and
 /// whatever had the name stays as it was.
 ///
@@ -33,12 +36,20 @@ impl NewFile {
             let file = fs::OpenOptions::new().write(true).open(&out)?;
             return Ok((file, Self { part: None, out }));
         }
-        let mut name = out.as_os_str().to_owned();
-        name.push(".part");
-        let part = PathBuf::from(name);
-        let file = File::create(&part)?;
-        let part = Some(part);
-        Ok((file, Self { part, out }))
+        // Another command may be at the same name, or the input itself be called so: nothing is overwritten.
+        for number in 1..=PARTS_MAX {
+            let part = part_of(&out, number);
+            match File::create_new(&part) {
+                Ok(file) => {
+                    let part = Some(part);
+                    return Ok((file, Self { part, out }));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let text = format!("{PARTS_MAX} unfinished files stand beside it; delete them");
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
     }
 
     /// The file is whole.
@@ -52,6 +63,16 @@ impl NewFile {
         self.part = None;
         Ok(())
     }
+}
+
+/// `a.reel.part`, `a.reel.2.part`, …
+fn part_of(out: &Path, number: u32) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(match number {
+        1 => ".part".to_owned(),
+        _ => format!(".{number}.part"),
+    });
+    PathBuf::from(name)
 }
 
 impl Drop for NewFile {
@@ -83,6 +104,14 @@ mod tests {
         assert_eq!(fs::read_to_string(&out).unwrap(), "whole");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         assert!(NewFile::create(&folder).is_err());
+        // What somebody else left under the unfinished name is theirs.
+        let other = folder.join("a.reel.part");
+        fs::write(&other, "theirs").unwrap();
+        let (mut file, pending) = NewFile::create(&out).unwrap();
+        file.write_all(b"again").unwrap();
+        pending.keep().unwrap();
+        assert_eq!(fs::read_to_string(&out).unwrap(), "again");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "theirs");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

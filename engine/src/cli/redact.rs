@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         .map_err(|error| reel_file::edit_error(&read, &args.out, &error))?;
     reel_file::keep(new, &args.out)?;
     // Free text may say what the fields must not, so it stays behind whatever was asked for.
-    let left_out = notes::read(&args.reel).map_or(1, |notes| notes.len());
+    let left_out = notes::read_or_say(&args.reel, console).len();
     notes::go_along(&args.out, Vec::new())?;
     let answer = RedactAnswer {
         schema: "flowreel.redact/1",

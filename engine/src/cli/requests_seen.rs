@@ -166,6 +166,10 @@ impl Seen {
             return;
         };
         let mut stay = self.open.remove(at);
+        if self.open.is_empty() {
+            // Nearly every request of a long reel is over: its room is given back.
+            self.open = Vec::new();
+        }
         if event.kind == EventKind::JobPickedUp {
             // Waiting in a queue ends where the worker takes the job.
             stay.started = Some(event.t_ns);

@@ -118,17 +118,28 @@ pub(super) fn run(args: &Args, console: &mut Console<'_>) -> Result<Outcome, Cli
         reel_file::keep(pending, &path)?;
         paths.insert(name, path);
     }
-    let path_of = |name: &str| paths.get(name).cloned().unwrap_or_default();
-    let notes = notes::read_or_say(&args.reel, console);
+    let mut left_behind = notes::read_or_say(&args.reel, console);
+    let notes = left_behind.clone();
     let mut annotations = 0;
-    for (name, _) in &pieces {
-        let own = notes.iter().filter(|note| goes_along(note, by, name));
-        annotations += notes::go_along(&path_of(name), own.cloned().collect())?;
+    let mut told = Vec::new();
+    for (name, summary) in &pieces {
+        let path = paths
+            .get(name)
+            .expect("each piece was written under its name");
+        let is_own = |note: &Note| goes_along(note, by, name);
+        left_behind.retain(|note| !is_own(note));
+        let own = notes.iter().filter(|note| is_own(note));
+        annotations += notes::go_along(path, own.cloned().collect())?;
+        told.push(PieceAnswer::new(path, summary));
     }
-    let pieces: Vec<PieceAnswer> = pieces
-        .iter()
-        .map(|(name, summary)| PieceAnswer::new(&path_of(name), summary))
-        .collect();
+    if !left_behind.is_empty() {
+        console.progress(format_args!(
+            "flowreel: {} notes are about no piece and stay with {} only",
+            left_behind.len(),
+            args.reel.display()
+        ));
+    }
+    let pieces = told;
     if console.json {
         console.answer(&SplitAnswer {
             schema: "flowreel.split/1",

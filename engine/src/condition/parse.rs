@@ -10,7 +10,7 @@
 //! ```
 
 use super::token::{ConditionError, Token, tokens};
-use super::{Condition, Literal, Name, Operator, Shape};
+use super::{Condition, Literal, Member, Name, Operator, Shape};
 use crate::scenario::nearest_hint;
 
 /// Deepest nesting of parentheses and `not`.
@@ -131,14 +131,21 @@ impl<'a> Parser<'a> {
     fn comparison(&mut self) -> Result<Condition, ConditionError> {
         let (word, name, shape) = self.name()?;
         let is_negated = self.take_word("not");
-        let condition = match self.next() {
-            (_, Some(Token::Word(word))) if word == "in" => Condition::In(name, self.list(name)?),
+        let member = if is_negated {
+            Member::Outside
+        } else {
+            Member::Inside
+        };
+        Ok(match self.next() {
+            (_, Some(Token::Word(word))) if word == "in" => {
+                Condition::In(name, member, self.list(name)?)
+            }
             (at, Some(Token::Word(like))) if like == "like" => {
                 if matches!(shape, Shape::Number | Shape::Seconds) {
                     let what = format!("`{word}` is a number; like is for texts");
                     return Err(self.refuse(at, what));
                 }
-                Condition::Like(name, self.text_literal("like")?)
+                Condition::Like(name, member, self.text_literal("like")?)
             }
             (at, Some(Token::Operator(operator))) if !is_negated => {
                 let is_order = !matches!(operator, Operator::Equal | Operator::Unequal);
@@ -156,11 +163,6 @@ impl<'a> Parser<'a> {
                 };
                 return Err(self.refuse(at, what));
             }
-        };
-        Ok(if is_negated {
-            Condition::Not(Box::new(condition))
-        } else {
-            condition
         })
     }
 

@@ -70,6 +70,19 @@ pub fn diverge(a: ReelReader, b: ReelReader) -> Result<Comparison, EditError> {
                 other = b.next()?;
             }
         }
+        // At the end of what one could read the other goes on alone, as far as the first has lost its events.
+        while let (None, Some(event)) = (one, other)
+            && event.seq < a.end_seq()
+        {
+            not_compared += 1;
+            other = b.next()?;
+        }
+        while let (Some(event), None) = (one, other)
+            && event.seq < b.end_seq()
+        {
+            not_compared += 1;
+            one = a.next()?;
+        }
         if one.map(|event| event.words()) != other.map(|event| event.words()) {
             let common_events = one.or(other).map_or(0, |event| event.seq);
             break Some(Divergence {

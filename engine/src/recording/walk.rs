@@ -140,7 +140,8 @@ impl Walker {
                         return Ok(Some(Step::Header(header)));
                     }
                     Err(DecodeError::CutOff { .. }) if !self.is_at_end => return Ok(None),
-                    // Of a newer version, or damaged: no block begins here.
+                    Err(error @ DecodeError::Version { .. }) => return Err(error),
+                    // Damaged: no block begins here.
                     Err(_) => {}
                 }
             }

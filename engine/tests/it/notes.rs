@@ -184,6 +184,7 @@ fn damaged_notes_are_named_and_the_reel_opens() {
             &["verify", &reel],
             &["replay", &reel, "--speed", "max"],
             &["slice", &reel, "--to", "9s", "--out", &piece],
+            &["redact", &reel, "--field", "users", "--out", &piece],
         ] {
             let (code, answer, said) = json(verb);
             assert_eq!(code, 0, "{answer}");
