@@ -3,7 +3,7 @@
 //! Belongs here: opening them as the settings say. Does not belong here: what is done with them.
 
 use super::StartError;
-use crate::config::{QueuePart, Settings, StorePart};
+use crate::config::{Process, QueuePart, Settings, StorePart};
 use crate::faults::Faults;
 use crate::models::WallMs;
 use crate::queue::{Embedded, LeftJob, Queues, Redis};
@@ -15,19 +15,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a start waits for its services.
-pub(super) const SERVICE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a role's start waits for its services: roles and services may start in any order.
+const SERVICE_PATIENCE: Duration = Duration::from_secs(60);
 /// How often it looks for them.
 const SERVICE_LOOK: Duration = Duration::from_millis(500);
 
 /// The store, once it can be reached.
 pub(super) async fn open_store(
-    part: &StorePart,
+    settings: &Settings,
     folder: &Path,
 ) -> Result<(Store, StoreWriter), StoreError> {
-    let open = async || Store::open(part, folder).await;
+    let open = async || Store::open(&settings.store, folder).await;
     let is_lasting = |error: &StoreError| !matches!(error, StoreError::Unreachable { .. });
-    patiently("the store", open, is_lasting).await
+    patiently("the store", patience(settings.process), open, is_lasting).await
 }
 
 /// Whether a start of this process may have to wait.
@@ -36,12 +36,18 @@ pub(super) fn waits(settings: &Settings) -> bool {
 }
 
 /// How the servers' sockets hear of each other.
-pub(super) async fn open_bus(queue: &QueuePart) -> Result<Bus, BusError> {
-    match queue {
+pub(super) async fn open_bus(settings: &Settings) -> Result<Bus, BusError> {
+    match &settings.queue {
         QueuePart::Embedded => Ok(Bus::in_process()),
         QueuePart::Redis(address) => {
             let open = async || Bus::over_redis(address).await;
-            patiently("Redis", open, BusError::is_lasting).await
+            patiently(
+                "Redis",
+                patience(settings.process),
+                open,
+                BusError::is_lasting,
+            )
+            .await
         }
     }
 }
@@ -70,14 +76,27 @@ pub(super) async fn open_queues(
     }
 }
 
-/// Waits for a service that is not there yet; services and roles may start in any order. One that refuses
-/// us for good is not waited for.
+/// Whoever starts everything at once sits before it and is told at once what is missing.
+pub(super) const fn patience(process: Process) -> Duration {
+    match process {
+        Process::All => Duration::ZERO,
+        Process::Balancer
+        | Process::Server(_)
+        | Process::MailWorker
+        | Process::InAppWorker
+        | Process::Gateway
+        | Process::Recorder => SERVICE_PATIENCE,
+    }
+}
+
+/// Waits that long for a service that is not there yet. One that refuses us for good is not waited for.
 pub(super) async fn patiently<T, E: std::fmt::Display>(
     service: &'static str,
+    patience: Duration,
     open: impl AsyncFn() -> Result<T, E>,
     is_lasting: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
-    let give_up_at = Instant::now() + SERVICE_PATIENCE;
+    let give_up_at = Instant::now() + patience;
     let mut is_said = false;
     loop {
         let error = match open().await {
@@ -86,7 +105,7 @@ pub(super) async fn patiently<T, E: std::fmt::Display>(
             Err(error) => error,
         };
         if !is_said {
-            let patience_s = SERVICE_PATIENCE.as_secs();
+            let patience_s = patience.as_secs();
             tracing::warn!(
                 service,
                 "waiting for {service} for up to {patience_s} s: {error}"

@@ -4,7 +4,7 @@
 
 use super::StartError;
 use super::listen::authority;
-use super::parts::{SERVICE_PATIENCE, patiently};
+use super::parts::{patience, patiently};
 use super::phases::Phase;
 use crate::config::{Address, Ports, Process, QueuePart, Settings};
 use crate::models::WallMs;
@@ -43,7 +43,7 @@ impl Recording {
     ) -> Result<Self, StartError> {
         match (&settings.queue, settings.process) {
             (QueuePart::Redis(address), Process::Recorder) => {
-                let transport = transport(address, SERVICE_PATIENCE);
+                let transport = transport(address, patience(settings.process));
                 let receiving = Receiving {
                     transport,
                     address: Some(authority(&settings.hosts.recorder, ports.recorder)),
@@ -132,7 +132,7 @@ async fn take_part(address: &Address, process: Process) -> Result<Shipper, Trans
             TransportError::Unreachable { .. } | TransportError::NoRun { .. }
         )
     };
-    patiently("the recorder", try_once, is_lasting).await
+    patiently("the recorder", patience(process), try_once, is_lasting).await
 }
 
 fn transport(address: &Address, wait: Duration) -> TransportSettings {

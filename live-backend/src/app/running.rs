@@ -73,7 +73,7 @@ impl Running {
 
         let waiting = parts::waits(&settings).then(|| Waiting::begin(&listeners));
         let stored = if has_app(settings.process) {
-            let (store, writer) = parts::open_store(&settings.store, data.path()).await?;
+            let (store, writer) = parts::open_store(&settings, data.path()).await?;
             let left = if takes_up(settings.process) {
                 parts::left_jobs(&store).await?
             } else {
@@ -86,7 +86,7 @@ impl Running {
         let left = stored.as_ref().map_or(&[][..], |(_, _, left)| left);
         let recording = Recording::start(&settings, ports, left, &tokens, &phases.relay).await?;
         let telemetry = recording.telemetry();
-        let bus = parts::open_bus(&settings.queue).await?;
+        let bus = parts::open_bus(&settings).await?;
         if let Some(waiting) = waiting {
             waiting.end().await;
         }

@@ -13,17 +13,24 @@ use crate::models::UserId;
 use axum::extract::Request;
 use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Messages a second; as many may come at once.
 const MESSAGES_PER_S: u64 = 100;
 /// Time after which one more is allowed.
 const PER_MESSAGE_NS: u64 = 1_000_000_000 / MESSAGES_PER_S;
 
+/// How long one who sent too many is still read from: a connection closed over unread messages is reset,
+/// and a reset takes what we said last with it.
+const FAREWELL: Duration = Duration::from_millis(250);
+
 /// Messages of one connection: the one moment at which all may come at once again.
 #[derive(Default)]
 pub(super) struct Rate {
     full_at_ns: AtomicU64,
+    /// It sent too many, and is being put out.
+    is_over: AtomicBool,
 }
 
 /// Data of `error`.
@@ -42,10 +49,18 @@ pub(crate) async fn count_messages(mut request: Request) -> Request {
 }
 
 /// Counts a message; false where the connection has sent too many, which puts it out.
-pub(super) fn may_speak(socket: &SocketRef, now_ns: u64) -> bool {
-    let rate = socket.req_parts().extensions.get::<Arc<Rate>>();
-    if rate.is_none_or(|rate| rate.take(now_ns)) {
+pub(super) async fn may_speak(socket: &SocketRef, now_ns: u64) -> bool {
+    let Some(rate) = socket.req_parts().extensions.get::<Arc<Rate>>() else {
         return true;
+    };
+    if rate.is_over.load(Ordering::Relaxed) {
+        return false;
+    }
+    if rate.take(now_ns) {
+        return true;
+    }
+    if rate.is_over.swap(true, Ordering::Relaxed) {
+        return false;
     }
     let refusal = Refusal {
         code: "rate_limited",
@@ -54,8 +69,12 @@ pub(super) fn may_speak(socket: &SocketRef, now_ns: u64) -> bool {
     if let Err(error) = socket.emit("error", &refusal) {
         tracing::debug!(%error, "a client is put out without a word: {error}");
     }
-    // Messages that were on their way find it gone, which is what is wanted.
+    tokio::time::sleep_until(tokio::time::Instant::now() + FAREWELL).await;
     drop(socket.clone().disconnect());
+    // Who comes back on the same connection finds its count as it was.
+    if let Some(rate) = socket.req_parts().extensions.get::<Arc<Rate>>() {
+        rate.is_over.store(false, Ordering::Relaxed);
+    }
     false
 }
 

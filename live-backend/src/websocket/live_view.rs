@@ -142,7 +142,7 @@ impl LiveView {
         socket.on(
             "authenticate",
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
-                if !view.may_speak(&socket) {
+                if !view.may_speak(&socket).await {
                     return;
                 }
                 let data = data.unwrap_or(Value::Null);
@@ -158,7 +158,7 @@ impl LiveView {
         );
         let view = self.clone();
         socket.on_fallback(async move |socket: SocketRef| {
-            view.may_speak(&socket);
+            view.may_speak(&socket).await;
         });
         let (view, narrowed) = (self.clone(), Arc::clone(&client));
         socket.on(
@@ -166,7 +166,7 @@ impl LiveView {
             async move |socket: SocketRef,
                         TryData(names): TryData<Value>,
                         ack: AckSender<Adapter>| {
-                if !view.may_speak(&socket) {
+                if !view.may_speak(&socket).await {
                     return;
                 }
                 let change = narrowed
@@ -181,7 +181,7 @@ impl LiveView {
             async move |socket: SocketRef,
                         TryData(names): TryData<Value>,
                         ack: AckSender<Adapter>| {
-                if !view.may_speak(&socket) {
+                if !view.may_speak(&socket).await {
                     return;
                 }
                 let change = client
@@ -193,8 +193,8 @@ impl LiveView {
     }
 
     /// Every message counts, whatever it is.
-    fn may_speak(&self, socket: &SocketRef) -> bool {
-        may_speak(socket, self.inner.parts.telemetry.now().0)
+    async fn may_speak(&self, socket: &SocketRef) -> bool {
+        may_speak(socket, self.inner.parts.telemetry.now().0).await
     }
 
     async fn connected(&self, socket: SocketRef, auth: Value) {

@@ -142,14 +142,14 @@ impl Gateway {
     }
 
     /// Every message counts, whatever it is.
-    fn may_speak(&self, socket: &SocketRef) -> bool {
-        limits::may_speak(socket, self.telemetry.now().0)
+    async fn may_speak(&self, socket: &SocketRef) -> bool {
+        limits::may_speak(socket, self.telemetry.now().0).await
     }
 
     fn on_unknown(&self, socket: &SocketRef) {
         let gateway = self.clone();
         socket.on_fallback(async move |socket: SocketRef| {
-            if gateway.may_speak(&socket) {
+            if gateway.may_speak(&socket).await {
                 let unknown = Refusal {
                     code: "unknown_event",
                     message: "this namespace knows no such event",
@@ -171,7 +171,7 @@ impl Gateway {
         self.on_unknown(socket);
         let gateway = self.clone();
         socket.on("ping", async move |socket: SocketRef| {
-            if !gateway.may_speak(&socket) {
+            if !gateway.may_speak(&socket).await {
                 return;
             }
             let now = WallMs(gateway.telemetry.clock().wall_ms());
@@ -184,7 +184,7 @@ impl Gateway {
         socket.on(
             "authenticate",
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
-                if !gateway.may_speak(&socket) {
+                if !gateway.may_speak(&socket).await {
                     return;
                 }
                 let data = data.unwrap_or(Value::Null);
@@ -254,7 +254,7 @@ impl Gateway {
         socket.on(
             "notification:ack",
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
-                if !gateway.may_speak(&socket) {
+                if !gateway.may_speak(&socket).await {
                     return;
                 }
                 let data = data.unwrap_or(Value::Null);
@@ -288,7 +288,7 @@ impl Gateway {
         socket.on(
             "notification:markRead",
             async move |socket: SocketRef, TryData(data): TryData<Value>| {
-                if !gateway.may_speak(&socket) {
+                if !gateway.may_speak(&socket).await {
                     return;
                 }
                 let data = data.unwrap_or(Value::Null);

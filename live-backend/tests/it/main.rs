@@ -55,6 +55,8 @@ mod retries;
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
+mod roles_kills;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod sessions;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::sync_channel;
 
-const ROLES: [&[&str]; 8] = [
+pub(crate) const ROLES: [&[&str]; 8] = [
     &["recorder"],
     &["balancer"],
     &["server", "--index", "1"],
@@ -24,7 +24,7 @@ const ROLES: [&[&str]; 8] = [
 const PASSWORD: &str = "correct horse 1";
 
 /// All roles on services of their own; killed when dropped.
-struct System {
+pub(crate) struct System {
     folder: Folder,
     arguments: Vec<String>,
     base: u16,
@@ -35,7 +35,7 @@ struct System {
 
 impl System {
     /// `None` where a service is not there.
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start(more: &[&str]) -> Option<Self> {
         let (redis, mongod) = (Redis::start().await?, Mongod::start().await?);
         let base = free_base();
         let arguments = [
@@ -47,9 +47,10 @@ impl System {
             base.to_string(),
             "--print-ready".to_owned(),
         ];
+        let more = more.iter().map(|&argument| argument.to_owned());
         let mut system = Self {
             folder: Folder::new(),
-            arguments: arguments.to_vec(),
+            arguments: arguments.into_iter().chain(more).collect(),
             base,
             roles: ROLES.iter().map(|_| None).collect(),
             ready: vec![Value::Null; ROLES.len()],
@@ -106,7 +107,7 @@ impl System {
             .join(format!("{}.log", ROLES[at].join("-")))
     }
 
-    fn balancer(&self) -> Http {
+    pub(crate) fn balancer(&self) -> Http {
         Http::new(&format!("http://127.0.0.1:{}", self.base))
     }
 
@@ -114,7 +115,7 @@ impl System {
         format!("http://127.0.0.1:{}", self.base + index)
     }
 
-    fn signal(&mut self, at: usize, signal: &str) -> bool {
+    pub(crate) fn signal(&mut self, at: usize, signal: &str) -> bool {
         let mut child = self.roles[at].take().expect("it runs");
         let sent = Command::new("kill")
             .args([signal, &child.id().to_string()])
@@ -123,7 +124,7 @@ impl System {
         child.wait().expect("it was started here").success()
     }
 
-    fn restart(&mut self, at: usize) {
+    pub(crate) fn restart(&mut self, at: usize) {
         let child = self.spawn(at);
         self.await_ready(at, child);
     }
@@ -160,7 +161,7 @@ fn free_base() -> u16 {
     found.expect("six ports in a row are free")
 }
 
-async fn sign_up(http: &Http, name: &str) {
+pub(crate) async fn sign_up(http: &Http, name: &str) {
     let email = format!("{name}@people.example");
     let body = json!({"username": name, "email": email, "password": PASSWORD});
     let (status, answer) = http
@@ -170,7 +171,7 @@ async fn sign_up(http: &Http, name: &str) {
     assert_eq!(status, 201, "{answer}");
 }
 
-async fn log_in(http: &Http, name: &str) -> String {
+pub(crate) async fn log_in(http: &Http, name: &str) -> String {
     let email = format!("{name}@people.example");
     let body = json!({"email": email, "password": PASSWORD});
     let (status, answer) = http
@@ -189,7 +190,7 @@ async fn socket_at(url: &str, token: &str) -> Socket {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_server_accepts_is_delivered_by_another_and_recorded_once() {
-    let Some(mut system) = System::start().await else {
+    let Some(mut system) = System::start(&[]).await else {
         return;
     };
     let balancer = system.balancer();
@@ -258,7 +259,7 @@ async fn what_one_server_accepts_is_delivered_by_another_and_recorded_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_are_restarted_one_after_the_other_and_no_request_fails() {
-    let Some(mut system) = System::start().await else {
+    let Some(mut system) = System::start(&[]).await else {
         return;
     };
     let balancer = system.balancer();

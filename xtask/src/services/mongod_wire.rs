@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn a_command_is_the_bytes_of_the_specification() {
         let message = message(&[("hello", Value::Number(1))]).unwrap();
-        let mut expected = vec![53, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xdd, 7, 0, 0];
-        expected.extend([0, 0, 0, 0, 0, 32, 0, 0, 0, 0x10]);
+        let mut expected = vec![52, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xdd, 7, 0, 0];
+        expected.extend([0, 0, 0, 0, 0, 31, 0, 0, 0, 0x10]);
         expected.extend(b"hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0");
         assert_eq!(message, expected);
     }
