@@ -249,6 +249,20 @@ impl Gateway {
         self.queues.wake_user(user).await;
     }
 
+    async fn store_confirmation(&self, user: UserId, id: &str, socket_id: String) {
+        let now = WallMs(self.telemetry.clock().wall_ms());
+        let stored = self
+            .store
+            .confirm_late(user, id.to_owned(), socket_id, now)
+            .await;
+        match stored {
+            Ok(_) => self.sockets.note_confirmed(user, id),
+            Err(error) => {
+                tracing::error!(%error, "a confirmation cannot be stored: {error}");
+            }
+        }
+    }
+
     fn on_confirm(&self, socket: &SocketRef) {
         let gateway = self.clone();
         socket.on(
@@ -265,19 +279,14 @@ impl Gateway {
                     return;
                 };
                 let socket_id = socket.id.to_string();
-                if gateway.sockets.confirm(user, id, socket_id.clone()).await {
-                    return;
-                }
-                let now = WallMs(gateway.telemetry.clock().wall_ms());
-                let late = gateway
-                    .store
-                    .confirm_late(user, id.to_owned(), socket_id, now)
-                    .await;
-                match late {
-                    Ok(_) => gateway.sockets.note_confirmed(user, id),
-                    Err(error) => {
-                        tracing::error!(%error, "a late confirmation cannot be stored: {error}");
-                    }
+                if gateway.sockets.are_spread() {
+                    // Its worker may die with what it was told; whoever runs the job again looks here.
+                    gateway
+                        .store_confirmation(user, id, socket_id.clone())
+                        .await;
+                    gateway.sockets.confirm(user, id, socket_id).await;
+                } else if !gateway.sockets.confirm(user, id, socket_id.clone()).await {
+                    gateway.store_confirmation(user, id, socket_id).await;
                 }
             },
         );

@@ -270,6 +270,11 @@ impl Sockets {
         })
     }
 
+    /// Whether the worker that waits for a confirmation may be another process.
+    pub(super) fn are_spread(&self) -> bool {
+        self.inner.presence.is_some()
+    }
+
     /// As [`Self::confirm`], for workers of this process.
     pub(super) fn confirm_here(&self, user: UserId, notification: &str, socket_id: String) -> bool {
         let mut unconfirmed = self.unconfirmed();
