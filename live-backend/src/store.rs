@@ -67,7 +67,7 @@ pub(crate) enum StoreWriter {
 }
 
 impl StoreWriter {
-    /// Waits until the last unit is durable; call it once every [`Store`] is dropped.
+    /// Waits until what was asked for is durable; what is asked for later is refused, whoever asks.
     pub(crate) async fn closed(self) {
         match self {
             Self::Embedded(writer) => writer.closed().await,

@@ -43,7 +43,7 @@ pub(crate) struct Embedded {
 }
 
 struct Inner {
-    units: mpsc::Sender<commit::Unit>,
+    orders: mpsc::Sender<commit::Order>,
     readers: Mutex<Vec<Connection>>,
     reader_slots: Semaphore,
     tally: Tally,
@@ -51,12 +51,15 @@ struct Inner {
 
 /// Ends the writer thread; everything written before is durable when it returns.
 pub(crate) struct EmbeddedWriter {
+    orders: mpsc::Sender<commit::Order>,
     thread: JoinHandle<()>,
 }
 
 impl EmbeddedWriter {
-    /// Waits until the last unit is durable; call it once every [`Embedded`] is dropped.
+    /// Waits until what was asked for is durable; what is asked for later is refused, whoever asks.
     pub(crate) async fn closed(self) {
+        // Only a writer that has ended already does not hear it.
+        drop(self.orders.send(commit::Order::Close).await);
         let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!(
@@ -86,13 +89,13 @@ impl Embedded {
         let readers = (0..READER_COUNT)
             .map(|_| open_reader(&path))
             .collect::<Result<_, _>>()?;
-        let (units, receiver) = mpsc::channel(commit::WRITE_QUEUE_CAPACITY);
+        let (orders, receiver) = mpsc::channel(commit::WRITE_QUEUE_CAPACITY);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || commit::run(&writer, receiver))
             .map_err(|error| failed(error.to_string()))?;
         let inner = Inner {
-            units,
+            orders: orders.clone(),
             readers: Mutex::new(readers),
             reader_slots: Semaphore::new(READER_COUNT),
             tally: Tally::default(),
@@ -101,7 +104,7 @@ impl Embedded {
             Self {
                 inner: Arc::new(inner),
             },
-            EmbeddedWriter { thread },
+            EmbeddedWriter { orders, thread },
         ))
     }
 
@@ -117,8 +120,8 @@ impl Embedded {
         self.inner.tally.wrote();
         let (unit, answer) = commit::unit(work);
         self.inner
-            .units
-            .send(unit)
+            .orders
+            .send(commit::Order::Write(unit))
             .await
             .map_err(|_closed| StoreError::Closed)?;
         answer.await.map_err(|_closed| StoreError::Closed)?

@@ -16,6 +16,13 @@ type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Runs inside the transaction, or learns that there is none.
 pub(super) type Unit = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Reply + Send>;
 
+/// What the writer is told.
+pub(super) enum Order {
+    Write(Unit),
+    /// What came before is written, and nothing after.
+    Close,
+}
+
 /// Wraps work so that its failure undoes only itself, and its answer waits for the commit.
 pub(super) fn unit<T: Send + 'static>(
     work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -49,14 +56,19 @@ fn in_savepoint<T>(
     }
 }
 
-/// Writes until every sender is gone; then everything is durable and the file is closed.
-pub(super) fn run(connection: &Connection, mut units: mpsc::Receiver<Unit>) {
+/// Writes until closed or every sender is gone; then everything is durable and the file is closed.
+pub(super) fn run(connection: &Connection, mut orders: mpsc::Receiver<Order>) {
     let mut batch = Vec::with_capacity(BATCH_UNITS_MAX);
-    while let Some(first) = units.blocking_recv() {
-        batch.push(first);
-        while batch.len() < BATCH_UNITS_MAX {
-            let Ok(next) = units.try_recv() else { break };
-            batch.push(next);
+    while let Some(first) = orders.blocking_recv() {
+        let mut next = Some(first);
+        while let Some(order) = next {
+            match order {
+                Order::Write(unit) => batch.push(unit),
+                Order::Close => orders.close(),
+            }
+            next = (batch.len() < BATCH_UNITS_MAX)
+                .then(|| orders.try_recv().ok())
+                .flatten();
         }
         commit(connection, batch.drain(..));
     }
@@ -83,6 +95,24 @@ fn commit(connection: &Connection, batch: impl Iterator<Item = Unit>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_writer_that_is_closed_writes_what_came_before_whoever_still_holds_a_sender() {
+        let connection = Connection::open_in_memory().unwrap();
+        let (orders, receiver) = mpsc::channel(4);
+        let insert = |sql: &'static str| unit(move |on| Ok(on.execute_batch(sql)?));
+        let (before, mut is_written) = insert("CREATE TABLE t (n)");
+        let (after, mut is_late) = insert("DROP TABLE t");
+        assert!(orders.try_send(Order::Write(before)).is_ok());
+        assert!(orders.try_send(Order::Close).is_ok());
+        run(&connection, receiver);
+        assert!(orders.try_send(Order::Write(after)).is_err());
+        assert!(is_written.try_recv().unwrap().is_ok());
+        assert!(is_late.try_recv().is_err());
+        connection
+            .execute_batch("INSERT INTO t VALUES (1)")
+            .unwrap();
+    }
 
     #[test]
     fn one_failing_unit_leaves_its_neighbours_in_place() {

@@ -87,7 +87,12 @@ fn ours_balanced(bench: &Bench<'_>) -> Result<f64> {
 }
 
 fn node(bench: &Bench<'_>) -> Result<Taken> {
-    machine::install_packages(bench.environment, &["nodejs", "npm"])?;
+    // By program: other builds of Node bring npm along.
+    for (program, package) in [("node", "nodejs"), ("npm", "npm")] {
+        if !bench.environment.has(program) {
+            machine::install_packages(bench.environment, &[package])?;
+        }
+    }
     let folder = bench.environment.target.join("peers-node");
     std::fs::create_dir_all(&folder)?;
     let script = bench
