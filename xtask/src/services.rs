@@ -104,6 +104,51 @@ pub(crate) fn run(environment: &Environment, words: &[&str]) -> Result<Outcome> 
     Ok(Outcome::of(all_hold))
 }
 
+/// Both services while a measurement lasts.
+pub(crate) struct Both {
+    folder: PathBuf,
+    pub(crate) redis: String,
+    pub(crate) mongodb: String,
+}
+
+impl Both {
+    /// Starts both with nothing in them, in a folder of their own.
+    pub(crate) fn start(environment: &Environment, folder: PathBuf) -> Result<Self> {
+        let mut both = Self {
+            folder,
+            redis: String::new(),
+            mongodb: String::new(),
+        };
+        both.stop()?;
+        if both.folder.is_dir() {
+            std::fs::remove_dir_all(&both.folder)
+                .with_context(|| format!("{} cannot be emptied", both.folder.display()))?;
+        }
+        let home = |service: Service| both.folder.join(service.name());
+        let redis = up(environment, Service::Redis, &home(Service::Redis))?;
+        let mongodb = up(environment, Service::Mongod, &home(Service::Mongod))?;
+        (both.redis, both.mongodb) = (redis, mongodb);
+        Ok(both)
+    }
+
+    fn stop(&self) -> Result<()> {
+        Service::ALL
+            .into_iter()
+            .try_for_each(|service| daemon::stop(&self.folder.join(service.name()), service.name()))
+    }
+}
+
+impl Drop for Both {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            talk::say(&format!(
+                "services of {} run on: {error:#}",
+                self.folder.display()
+            ));
+        }
+    }
+}
+
 /// Starts it where it does not run yet; the answer is its URL.
 fn up(environment: &Environment, service: Service, home: &Path) -> Result<String> {
     if let Some(url) = running(service, home) {

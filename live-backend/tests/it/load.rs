@@ -171,3 +171,12 @@ async fn mixed_load_is_accepted_delivered_and_recorded_without_a_loss() {
         "each user signed up and logged in first"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_just_after_hundreds_of_sockets_left_ends() {
+    let folder = Folder::new();
+    let mut backend = Backend::start(folder.path(), &[]);
+    let arguments = "--users 0 --sockets-idle 500 --duration 1s --warmup 0s";
+    load(&backend, arguments).await;
+    sound_reel(&backend.stop());
+}

@@ -87,7 +87,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Everything in one process on free ports and an empty store, as fast as the machine lets it.
-    fn backend(&self, name: &str, recording: &str) -> Result<Backend> {
+    fn backend(&self, name: &str, recording: &str, parts: &[&str]) -> Result<Backend> {
         let folder = self.folder.join(name);
         if folder.is_dir() {
             std::fs::remove_dir_all(&folder)
@@ -98,6 +98,7 @@ impl<'a> Bench<'a> {
         command
             .args(["--port-base", "0", "--print-ready", "--data"])
             .arg(folder.join("data"))
+            .args(parts)
             .arg("--record");
         if recording == "off" {
             command.arg("off");

@@ -3,8 +3,9 @@
 //! Belongs here: the search for that rate, and the run at half of it. Does not belong here: the driver.
 
 use super::{Bench, figure, number};
+use crate::services::Both;
 use crate::talk;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// Purchases and friend requests, because a password's hash is meant to be slow and would be all that is
@@ -20,23 +21,51 @@ const ANSWER_P99_MAX_MS: f64 = 1000.0;
 const DELIVERY_P99_MAX_MS: f64 = 3000.0;
 /// Jobs that still wait when everybody has been told, in seconds of their arrival: more is a queue that grows.
 const LEFT_MAX_S: f64 = 0.5;
+/// Looks at what an overload left, a second apart, until nothing is.
+const SETTLING_LOOKS: usize = 120;
 /// Halvings of the interval between the last rate that held and the first that did not.
 const HALVINGS: usize = 3;
 
+/// On embedded parts, then on services.
 pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Value>> {
-    talk::say("==> flow, embedded parts, recording on");
-    let backend = bench.backend("flow", "on")?;
+    let mut results = flow(bench, "live", &[])?;
+    match Both::start(bench.environment, bench.folder.join("services")) {
+        Ok(both) => {
+            let parts = ["--queue", &both.redis, "--store", &both.mongodb];
+            results.extend(flow(bench, "live.services", &parts)?);
+        }
+        Err(error) => talk::say(&format!("SKIPPED flow on services: {error:#}")),
+    }
+    Ok(results)
+}
+
+fn flow(bench: &Bench<'_>, area: &str, parts: &[&str]) -> Result<Vec<Value>> {
+    talk::say(&format!(
+        "==> flow, recording on, {area} {}",
+        parts.join(" ")
+    ));
+    let backend = bench.backend("flow", "on", parts)?;
     let url = backend.url("balancer")?;
     let token = backend.token();
     let load = |rate: f64, duration: &str| {
         let arguments = format!("{MIX} --rate {rate} --duration {duration}");
         bench.load(&url, token, &arguments)
     };
+    // What an overload left is not counted against the next rate.
+    let settle = || -> Result<()> {
+        for _look in 0..SETTLING_LOOKS {
+            if number(&load(1.0, "1s")?, "/reconciliation/queued")? < 1.0 {
+                return Ok(());
+            }
+        }
+        bail!("what an overload left in the queues does not go")
+    };
     let (mut holds, mut fails) = (0.0, FIRST_RATE);
     let mut best = Value::Null;
     for _doubling in 0..DOUBLINGS {
         let report = load(fails, "6s")?;
         if !held(fails, &report)? {
+            settle()?;
             break;
         }
         (holds, best) = (fails, report);
@@ -48,6 +77,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Value>> {
         if held(middle, &report)? {
             (holds, best) = (middle, report);
         } else {
+            settle()?;
             fails = middle;
         }
     }
@@ -57,18 +87,20 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Value>> {
     let accepted = number(&best, "/accepted_per_s").context("no rate held")?;
     let jobs = number(&best, "/reconciliation/accepted")? / number(&best, "/duration_s")?;
     let at_half = |id: &str, path: &str| -> Result<Value> {
-        Ok(figure(id, number(&half, path)?, "ms", "lower", &[]))
+        let id = format!("{area}.{id}");
+        Ok(figure(&id, number(&half, path)?, "ms", "lower", &[]))
     };
+    let at_most = |id: &str, value| figure(&format!("{area}.{id}"), value, "1/s", "higher", &[]);
     Ok(vec![
-        figure("live.requests_per_s", accepted, "1/s", "higher", &[]),
-        figure("live.jobs_per_s", jobs, "1/s", "higher", &[]),
-        at_half("live.delivery_p50_ms", "/delivery_ms/p50")?,
-        at_half("live.delivery_p99_ms", "/delivery_ms/p99")?,
+        at_most("requests_per_s", accepted),
+        at_most("jobs_per_s", jobs),
+        at_half("delivery_p50_ms", "/delivery_ms/p50")?,
+        at_half("delivery_p99_ms", "/delivery_ms/p99")?,
         at_half(
-            "live.delivery_after_answer_p99_ms",
+            "delivery_after_answer_p99_ms",
             "/delivery_after_answer_ms/p99",
         )?,
-        at_half("live.answer_p99_ms", "/http_ms/p99")?,
+        at_half("answer_p99_ms", "/http_ms/p99")?,
     ])
 }
 

@@ -67,7 +67,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Value>> {
 
 /// Straight to one server, as Node's clients go to theirs.
 fn ours(bench: &Bench<'_>, part: &str) -> Result<Taken> {
-    let backend = bench.backend("sockets", "off")?;
+    let backend = bench.backend("sockets", "off", &[])?;
     let taken = take(bench, &backend.url(part)?, backend.running.pid());
     backend.stop()?;
     taken
@@ -75,7 +75,7 @@ fn ours(bench: &Bench<'_>, part: &str) -> Result<Taken> {
 
 /// Through the balancer: its two connections and the server's one are all in the one process.
 fn ours_balanced(bench: &Bench<'_>) -> Result<f64> {
-    let backend = bench.backend("sockets", "off")?;
+    let backend = bench.backend("sockets", "off", &[])?;
     let bytes = idle_bytes(
         bench,
         &backend.url("balancer")?,
