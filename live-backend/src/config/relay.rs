@@ -36,7 +36,7 @@ pub(crate) struct RemoteRelay {
     pub(crate) ca_file: Option<PathBuf>,
     /// The address in `From:`.
     pub(crate) sender: String,
-    /// Longest wait for one answer.
+    /// Longest time for one mail, with its connection.
     pub(crate) timeout: Duration,
 }
 

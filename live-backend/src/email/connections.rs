@@ -22,6 +22,8 @@ use tokio::time::Instant;
 const CONNECTIONS_MAX: usize = 16;
 /// A kept connection that nobody used for this long is not trusted any more.
 const IDLE_MAX: Duration = Duration::from_secs(30);
+/// A kept connection that does not answer for this long is no longer one.
+const PROOF_MAX: Duration = Duration::from_secs(2);
 /// What we say goodbye with may take that long.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 /// What we are called in a greeting.
@@ -98,7 +100,8 @@ impl Connections {
     /// The connection used last, if the relay still answers on it, else a new one.
     async fn connection(&self) -> Result<AsyncSmtpConnection, SendError> {
         while let Some(mut idle) = self.take_idle() {
-            if idle.connection.test_connected().await {
+            let proof = tokio::time::timeout(PROOF_MAX, idle.connection.test_connected());
+            if proof.await.unwrap_or(false) {
                 return Ok(idle.connection);
             }
         }
@@ -158,4 +161,65 @@ fn tls(relay: &RemoteRelay) -> Result<Option<TlsParameters>, RelayError> {
         parameters = parameters.add_root_certificate(Certificate::from_pem(&pem).map_err(refused)?);
     }
     parameters.build_rustls().map(Some).map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+    use tokio_util::task::TaskTracker;
+
+    /// A relay that takes mails and never answers `NOOP`.
+    async fn serve(stream: TcpStream) -> std::io::Result<()> {
+        let (reader, mut writer) = stream.into_split();
+        let mut lines = BufReader::new(reader).lines();
+        let mut is_message = false;
+        writer.write_all(b"220 h\r\n").await?;
+        while let Some(line) = lines.next_line().await? {
+            let reply = match line.as_str() {
+                "." => "250 kept\r\n",
+                _ if is_message => continue,
+                "NOOP" => std::future::pending().await,
+                "DATA" => "354 go on\r\n",
+                _ => "250 h\r\n",
+            };
+            is_message = line == "DATA";
+            writer.write_all(reply.as_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_that_fell_silent_costs_no_run() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (tracker, count) = (TaskTracker::new(), Arc::clone(&accepted));
+        let relay = async {
+            loop {
+                let (stream, _peer) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+                tracker.spawn(serve(stream));
+            }
+        };
+        let connections = Connections::new(&RemoteRelay::embedded(port)).unwrap();
+        let message = Message::builder()
+            .from("a@b.example".parse().unwrap())
+            .to("c@d.example".parse().unwrap())
+            .body("m".to_owned())
+            .unwrap();
+        let sending = async {
+            for connection in 1..=2 {
+                connections.send(&message).await.unwrap();
+                assert_eq!(accepted.load(Ordering::Relaxed), connection);
+            }
+        };
+        tokio::select! {
+            () = relay => {}
+            () = sending => {}
+        }
+    }
 }

@@ -4,7 +4,8 @@
 //! (conversation), sending (transport).
 //!
 //! A message whose id is already kept is accepted again without a second file, so that a run repeated
-//! after a crash is not seen twice.
+//! after a crash is not seen twice. Several processes may share the folder: a file gets its number by a link,
+//! which never replaces another, and what others kept meanwhile is learnt before.
 
 use super::conversation::{Conversation, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Step, message_line};
 use crate::faults::Faults;
@@ -61,13 +62,7 @@ impl MailBox {
                 continue;
             };
             kept.next_number = kept.next_number.max(number + 1);
-            let mut head = Vec::new();
-            fs::File::open(&path)
-                .await?
-                .take(HEAD_BYTES)
-                .read_to_end(&mut head)
-                .await?;
-            kept.ids.extend(message_id(&head));
+            kept.ids.extend(message_id(&head_of(&path).await?));
         }
         Ok(Self {
             folder,
@@ -79,22 +74,82 @@ impl MailBox {
     async fn keep(&self, message: &[u8]) -> std::io::Result<Stored> {
         let id = message_id(message);
         let mut kept = self.kept.lock().await;
-        if id.as_ref().is_some_and(|id| kept.ids.contains(id)) {
+        self.learn(&mut kept).await?;
+        if kept.has(id.as_ref()) {
             return Ok(Stored::Again);
         }
-        let number = kept.next_number;
-        let (part, whole) = (
-            self.folder.join(format!("{number}.part")),
-            self.folder.join(format!("{number}.eml")),
-        );
-        let mut file = fs::File::create(&part).await?;
-        file.write_all(message).await?;
-        file.sync_all().await?;
-        fs::rename(&part, &whole).await?;
-        kept.next_number += 1;
+        let name = crate::security::random_hex::<8>();
+        let part = self.folder.join(format!("{name}.part"));
+        let placed = async {
+            let mut file = fs::File::create(&part).await?;
+            file.write_all(message).await?;
+            file.sync_all().await?;
+            self.place(&part, id.as_ref(), &mut kept).await
+        };
+        let placed = placed.await;
+        let removed = fs::remove_file(&part).await;
+        let stored = placed?;
+        removed?;
         kept.ids.extend(id);
-        Ok(Stored::New(number))
+        Ok(stored)
     }
+
+    /// Gives a whole file the next number that nobody has.
+    async fn place(
+        &self,
+        part: &Path,
+        id: Option<&String>,
+        kept: &mut Kept,
+    ) -> std::io::Result<Stored> {
+        loop {
+            let number = kept.next_number;
+            match fs::hard_link(part, self.message_path(number)).await {
+                Ok(()) => {
+                    kept.next_number += 1;
+                    return Ok(Stored::New(number));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    self.learn(kept).await?;
+                    if kept.has(id) {
+                        return Ok(Stored::Again);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes note of the messages that other processes kept since the last look.
+    async fn learn(&self, kept: &mut Kept) -> std::io::Result<()> {
+        loop {
+            match head_of(&self.message_path(kept.next_number)).await {
+                Ok(head) => {
+                    kept.ids.extend(message_id(&head));
+                    kept.next_number += 1;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn message_path(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{number}.eml"))
+    }
+}
+
+impl Kept {
+    fn has(&self, id: Option<&String>) -> bool {
+        id.is_some_and(|id| self.ids.contains(id))
+    }
+}
+
+/// So much of a message that its id is in it.
+async fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let file = fs::File::open(path).await?;
+    file.take(HEAD_BYTES).read_to_end(&mut head).await?;
+    Ok(head)
 }
 
 /// Serves until stopped; conversations end with the command they are at.
@@ -367,6 +422,41 @@ mod tests {
         stop.cancel();
         tracker.close();
         tracker.wait().await;
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn processes_that_share_the_folder_keep_every_message_and_none_twice() {
+        let name = format!("flowreel-sink-{}", crate::security::random_hex::<8>());
+        let folder = std::env::temp_dir().join(name);
+        let one = MailBox::open(folder.clone()).await.unwrap();
+        let other = MailBox::open(folder.clone()).await.unwrap();
+        let message = |id: usize| format!("Message-ID: <{id}@x>\r\n\r\n{id}\r\n").into_bytes();
+        let all: Vec<_> = (0..20).map(message).collect();
+        let keeping = all.iter().enumerate().map(|(index, message)| {
+            let mail_box = if index % 2 == 0 { &one } else { &other };
+            mail_box.keep(message)
+        });
+        let mut numbers = HashSet::new();
+        for stored in futures_util::future::join_all(keeping).await {
+            let Stored::New(number) = stored.unwrap() else {
+                panic!("each of them is new");
+            };
+            assert!(numbers.insert(number), "{number} twice");
+        }
+        // A run that another process repeats after a crash.
+        for message in &all {
+            assert_eq!(one.keep(message).await.unwrap(), Stored::Again);
+            assert_eq!(other.keep(message).await.unwrap(), Stored::Again);
+        }
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            found.push(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        found.sort();
+        let mut expected = all;
+        expected.sort();
+        assert_eq!(found, expected);
         std::fs::remove_dir_all(folder).unwrap();
     }
 
