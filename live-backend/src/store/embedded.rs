@@ -45,7 +45,7 @@ pub(crate) struct Embedded {
 struct Inner {
     orders: mpsc::Sender<commit::Order>,
     readers: Mutex<Vec<Connection>>,
-    reader_slots: Semaphore,
+    reader_slots: Arc<Semaphore>,
     tally: Tally,
 }
 
@@ -97,7 +97,7 @@ impl Embedded {
         let inner = Inner {
             orders: orders.clone(),
             readers: Mutex::new(readers),
-            reader_slots: Semaphore::new(READER_COUNT),
+            reader_slots: Arc::new(Semaphore::new(READER_COUNT)),
             tally: Tally::default(),
         };
         Ok((
@@ -133,22 +133,20 @@ impl Embedded {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.inner.tally.read();
-        let slot = self
-            .inner
-            .reader_slots
-            .acquire()
+        let inner = Arc::clone(&self.inner);
+        let slot = Arc::clone(&inner.reader_slots)
+            .acquire_owned()
             .await
             .map_err(|_closed| StoreError::Closed)?;
-        let inner = Arc::clone(&self.inner);
+        // Who asked may give up; the slot stays with the connection until that is back.
         let reading = tokio::task::spawn_blocking(move || {
             let reader = inner.readers().pop().ok_or(StoreError::Closed)?;
             let result = work(&reader);
             inner.readers().push(reader);
+            drop(slot);
             result
         });
-        let result = reading.await.map_err(|_panicked| StoreError::Closed)?;
-        drop(slot);
-        result
+        reading.await.map_err(|_panicked| StoreError::Closed)?
     }
 
     pub(crate) async fn is_well(&self) -> bool {
@@ -206,4 +204,39 @@ fn signed(number: u64) -> Result<i64, StoreError> {
 /// A stored count as a count.
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::poll;
+    use std::sync::mpsc::sync_channel;
+
+    #[tokio::test]
+    async fn a_reader_whose_caller_gave_up_keeps_its_place() {
+        let name = format!("flowreel-store-{}", crate::security::random_hex::<8>());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let (store, writer) = Embedded::open(&folder).unwrap();
+        let mut releases = Vec::new();
+        for _ in 0..READER_COUNT {
+            let (release, held) = sync_channel::<()>(0);
+            let (begun, has_begun) = tokio::sync::oneshot::channel();
+            let mut reading = Box::pin(store.read(move |_| {
+                begun.send(()).unwrap();
+                held.recv().unwrap_err();
+                Ok(())
+            }));
+            assert!(poll!(&mut reading).is_pending());
+            has_begun.await.unwrap();
+            releases.push(release);
+        }
+        let mut fifth = Box::pin(store.is_well());
+        assert!(poll!(&mut fifth).is_pending());
+        drop(releases);
+        assert!(fifth.await);
+        drop(store);
+        writer.closed().await;
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

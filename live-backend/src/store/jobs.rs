@@ -6,6 +6,8 @@
 use super::{Store, StoreError};
 use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
 use crate::telemetry::Part;
+use flowreel_engine::recording::RunId;
+use std::sync::Once;
 
 /// A job that was just stored.
 #[derive(Clone, Debug)]
@@ -36,6 +38,27 @@ pub(crate) struct JobOrigin {
     /// The run's id, in hexadecimal digits.
     pub(crate) run: String,
     pub(crate) part: Part,
+}
+
+impl JobOrigin {
+    /// As it is stored with job `job`; what cannot be read leaves the job without a request, and a warning.
+    pub(super) fn read(job: i64, run: String, part: &str) -> Option<Self> {
+        static WARNED: Once = Once::new();
+        let is_run = run.parse::<RunId>().is_ok();
+        match part.parse() {
+            Ok(part) if is_run => Some(Self { run, part }),
+            _ => {
+                // Stored jobs are looked through again and again.
+                WARNED.call_once(|| {
+                    tracing::warn!(
+                        "the request of job {job} is stored as `{part}` of run `{run}`, which makes no sense; \
+                         its runs are recorded as a request of their own"
+                    );
+                });
+                None
+            }
+        }
+    }
 }
 
 /// How one run ended, for the history.

@@ -9,7 +9,7 @@ mod runs;
 
 use super::foreign::Adopted;
 use super::histories::Which;
-use super::jobs::{NewJob, RunEnd};
+use super::jobs::{JobOrigin, NewJob, RunEnd};
 use super::mongo::server::Server;
 use super::notifications::{News, Page};
 use super::operations::{JobFilter, Removal};
@@ -19,6 +19,7 @@ use super::users::NewUser;
 use super::{Store, StoreError, StoreWriter};
 use crate::config::StorePart;
 use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
+use crate::telemetry::Part;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -102,6 +103,8 @@ suite!(
     runs::what_nobody_wanted_in_time_expires,
     runs::a_late_confirmation_counts_once,
     runs::a_step_that_is_said_again_changes_nothing_more,
+    runs::a_run_that_begins_again_takes_no_delivery_back,
+    runs::a_request_is_known_by_what_is_stored_of_it,
     people::only_own_notifications_are_marked_and_listed,
     people::sessions_open_rotate_once_and_end,
     people::attempts_at_logging_in_are_listed_newest_first,

@@ -21,8 +21,8 @@ impl Embedded {
         self.write(move |connection| {
             let known: Option<Option<i64>> = connection
                 .prepare_cached(
-                    "SELECT jobs.id FROM notifications LEFT JOIN jobs ON jobs.notification_id = \
-                     notifications.id AND jobs.state <> 'dead' WHERE notifications.id = ?1",
+                    "SELECT jobs.id FROM notifications LEFT JOIN jobs ON jobs.id = \
+                     notifications.job_id AND jobs.state <> 'dead' WHERE notifications.id = ?1",
                 )?
                 .query_row([&news.id], |row| row.get(0))
                 .optional()?;

@@ -100,8 +100,8 @@ impl Embedded {
         self.write(move |connection| {
             connection
                 .prepare_cached(
-                    "UPDATE notifications SET attempts = ?2, status = CASE channel WHEN 'email' THEN ?3 \
-                     ELSE status END WHERE id = ?1",
+                    "UPDATE notifications SET attempts = max(attempts, ?2), status = CASE WHEN \
+                     channel = 'email' AND status <> 'delivered' THEN ?3 ELSE status END WHERE id = ?1",
                 )?
                 .execute(params![run.notification, run.attempt, EmailStatus::Processing.name()])?;
             append(connection, &run, "sending", now)
@@ -204,12 +204,12 @@ impl Embedded {
 
     pub(crate) async fn open_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.read(|connection| {
-            let mut statement = connection.prepare(
-                "SELECT id, channel, kind, notification_id, user_id, priority, attempt, station, due_at, \
-                 run, part FROM jobs WHERE state IN ('waiting', 'delayed') ORDER BY id",
-            )?;
+            let mut statement = connection.prepare(&format!(
+                "SELECT {JOB_COLUMNS} FROM jobs WHERE state IN ('waiting', 'delayed') ORDER BY id"
+            ))?;
             let rows = statement.query_map([], job_from_row)?;
-            rows.map(|row| row.map_err(StoreError::from).and_then(|job| job)).collect()
+            rows.map(|row| row.map_err(StoreError::from).and_then(|job| job))
+                .collect()
         })
         .await
     }
@@ -261,6 +261,10 @@ fn delete_job(connection: &Connection, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What [`job_from_row`] reads, in its order.
+pub(super) const JOB_COLUMNS: &str =
+    "id, channel, kind, notification_id, user_id, priority, attempt, station, due_at, run, part";
+
 pub(super) fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredJob, StoreError>> {
     let id: i64 = row.get(0)?;
     let (channel, kind, priority): (String, String, String) =
@@ -275,7 +279,6 @@ pub(super) fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredJob, 
     };
     let (station, due_at): (Option<String>, Option<i64>) = (row.get(7)?, row.get(8)?);
     let (run, part): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
-    let part = part.and_then(|part| part.parse().ok());
     Ok(Ok(StoredJob {
         job: NewJob {
             id,
@@ -287,6 +290,8 @@ pub(super) fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredJob, 
         },
         attempt: u16::try_from(row.get::<_, i64>(6)?).unwrap_or(u16::MAX),
         parked: station.zip(due_at.map(WallMs::from_stored)),
-        origin: run.zip(part).map(|(run, part)| JobOrigin { run, part }),
+        origin: run
+            .zip(part)
+            .and_then(|(run, part)| JobOrigin::read(id, run, &part)),
     }))
 }

@@ -2,7 +2,7 @@
 //!
 //! Belongs here: the queries behind it. Does not belong here: the runs of jobs (jobs).
 
-use super::jobs::job_from_row;
+use super::jobs::{JOB_COLUMNS, job_from_row};
 use super::notifications::{append_history, history, listed_from_row};
 use super::{Embedded, optional, signed, unsigned};
 use crate::models::{Channel, InAppStatus, UserId, WallMs};
@@ -12,9 +12,6 @@ use crate::store::notifications::{Delivery, Page};
 use crate::store::operations::{JobFilter, JobRecord, Removal};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
-
-const JOB_COLUMNS: &str =
-    "id, channel, kind, notification_id, user_id, priority, attempt, station, due_at, run, part";
 
 impl Embedded {
     pub(crate) async fn job_records(

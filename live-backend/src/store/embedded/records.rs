@@ -94,7 +94,8 @@ impl Embedded {
     }
 }
 
-fn id_on(news: &[News], channel: Channel) -> Option<&str> {
+/// The notification that goes out on `channel`.
+pub(super) fn id_on(news: &[News], channel: Channel) -> Option<&str> {
     news.iter()
         .find(|item| item.channel == channel)
         .map(|item| item.id.as_str())

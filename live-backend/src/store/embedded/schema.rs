@@ -112,10 +112,12 @@ CREATE UNIQUE INDEX signups_by_verification ON signups (verification_hash);
 ALTER TABLE notifications ADD COLUMN job_id INTEGER;
 ";
 
-/// Version 4 keeps what operators set, and finds a notification by its job.
+/// Version 4 keeps what operators set, and finds a notification by its job, also by one of an older file.
 const FROM_3: &str = "
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX notifications_by_job ON notifications (job_id);
+UPDATE notifications SET job_id = jobs.id FROM jobs
+  WHERE jobs.notification_id = notifications.id AND notifications.job_id IS NULL;
 ";
 
 /// Makes the tables in an empty file; refuses a file that a newer version wrote.
@@ -178,10 +180,21 @@ mod tests {
                 )
                 .unwrap();
             }
+            old.execute_batch(
+                "INSERT INTO notifications (id, channel, type, user_id, title, message, priority, status, \
+                 created_at) VALUES ('n1', 'email', 'signup', 1, '', '', 'low', 'pending', 5); \
+                 INSERT INTO jobs (id, channel, state, notification_id, user_id, kind, priority, attempt, \
+                 created_at) VALUES (7, 'email', 'waiting', 'n1', 1, 'signup', 'low', 1, 5);",
+            )
+            .unwrap();
             old.pragma_update(None, "user_version", version).unwrap();
             assert_ne!(columns(&old), columns(&new));
             prepare(&old).unwrap();
             assert_eq!(columns(&old), columns(&new), "from version {version}");
+            let job: Option<i64> = old
+                .query_row("SELECT job_id FROM notifications", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(job, Some(7), "from version {version}");
         }
         new.pragma_update(None, "user_version", VERSION + 1)
             .unwrap();

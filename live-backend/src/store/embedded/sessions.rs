@@ -4,6 +4,7 @@
 //! Does not belong here: access tokens (security).
 
 use super::jobs::insert_news;
+use super::records::id_on;
 use super::{Embedded, optional, signed, unsigned};
 use crate::models::{Channel, UserId, WallMs};
 use crate::store::StoreError;
@@ -21,11 +22,6 @@ impl Embedded {
     ) -> Result<Vec<NewJob>, StoreError> {
         self.write(move |connection| {
             insert_session(connection, &session, now)?;
-            let id_of = |channel| {
-                news.iter()
-                    .find(|item| item.channel == channel)
-                    .map(|item| item.id.as_str())
-            };
             connection
                 .prepare_cached(
                     "INSERT INTO logins (user_id, login_successful, session_id, email_id, \
@@ -34,8 +30,8 @@ impl Embedded {
                 .execute(params![
                     signed(session.user.0)?,
                     session.id,
-                    id_of(Channel::Email),
-                    id_of(Channel::InApp),
+                    id_on(&news, Channel::Email),
+                    id_on(&news, Channel::InApp),
                     now.to_stored(),
                 ])?;
             insert_news(connection, session.user, news, now)

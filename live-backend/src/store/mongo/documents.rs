@@ -44,9 +44,9 @@ pub(super) struct Signup {
     /// Argon2id's hash; the password itself is nowhere.
     pub(super) password: String,
     pub(super) email_verified: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) verification_hash: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) welcome_email: Option<Told>,
     pub(super) created_at: DateTime,
     pub(super) updated_at: DateTime,
@@ -58,19 +58,19 @@ pub(super) struct Signup {
 pub(super) struct Login {
     #[serde(rename = "_id")]
     pub(super) id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user_id: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) username: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email: Option<String>,
     pub(super) login_successful: bool,
     /// Names the session; the token for it is signed, not stored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) login_alert_email: Option<Told>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) login_in_app_notification: Option<Told>,
     pub(super) created_at: DateTime,
 }
@@ -85,9 +85,9 @@ pub(super) struct Purchase {
     pub(super) item: String,
     pub(super) amount: f64,
     pub(super) currency: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email_notification: Option<Told>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) in_app_notification: Option<Told>,
     pub(super) created_at: DateTime,
 }
@@ -100,9 +100,9 @@ pub(super) struct FriendRequest {
     pub(super) id: String,
     pub(super) from_user_id: i64,
     pub(super) to_user_id: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email_notification: Option<Told>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) in_app_notification: Option<Told>,
     pub(super) created_at: DateTime,
 }
@@ -115,9 +115,9 @@ pub(super) struct ResetPassword {
     pub(super) id: String,
     pub(super) user_id: i64,
     pub(super) token_hash: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email_notification: Option<Told>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) in_app_notification: Option<Told>,
     pub(super) expires_at: DateTime,
     pub(super) created_at: DateTime,
@@ -131,7 +131,7 @@ pub(super) struct Told {
     pub(super) job_id: i64,
     pub(super) notification_id: String,
     pub(super) attempts: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) message_id: Option<String>,
     pub(super) delivery_history: Vec<Entry>,
 }
@@ -163,9 +163,9 @@ pub(super) struct Entry {
     pub(super) status: String,
     pub(super) attempt: i64,
     pub(super) tier: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) code: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
 }
 
@@ -206,19 +206,19 @@ pub(super) struct Notification<Status> {
     pub(super) retry_history: Vec<Retry>,
     pub(super) delivery_history: Vec<Entry>,
     /// SMTP's name of the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) message_id: Option<String>,
     /// The socket that confirmed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) socket_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delivered_at: Option<DateTime>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) read_at: Option<DateTime>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expires_at: Option<DateTime>,
     /// The document that tells how this one fares; a signup is found by its user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) record_id: Option<String>,
     pub(super) created_at: DateTime,
 }
@@ -238,7 +238,7 @@ pub(super) struct Retry {
     pub(super) time: DateTime,
     pub(super) tier: String,
     pub(super) error: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) code: Option<i64>,
 }
 
@@ -257,14 +257,14 @@ pub(super) struct Job {
     pub(super) priority: Priority,
     /// The next run, from 1.
     pub(super) attempt: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) station: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) due_at: Option<DateTime>,
     /// The recorded run and the part in it, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) origin: Option<Origin>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) record_id: Option<String>,
     pub(super) created_at: DateTime,
 }
@@ -314,7 +314,7 @@ pub(super) struct Session {
     pub(super) created_at: DateTime,
     pub(super) refreshed_at: DateTime,
     pub(super) expires_at: DateTime,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ended_at: Option<DateTime>,
 }
 

@@ -50,8 +50,9 @@ impl From<Error> for StoreError {
             ErrorKind::Authentication { .. } => Self::Refused {
                 text: "MongoDB refuses the user or the password".to_owned(),
             },
-            ErrorKind::Bson(cause) => Self::Corrupt {
-                what: format!("a document is not as it should be: {cause}"),
+            // What the cause says may quote a value.
+            ErrorKind::Bson(_) => Self::Corrupt {
+                what: "a document does not have its collection's fields".to_owned(),
             },
             other => Self::Refused {
                 text: format!("MongoDB's driver cannot do this: {other}"),
@@ -94,6 +95,22 @@ fn unique_index(message: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_that_cannot_be_read_is_not_quoted() {
+        let document = mongodb::bson::doc! { "at": "s3cret" };
+        let cause = mongodb::bson::deserialize_from_document::<Moment>(document).unwrap_err();
+        assert!(cause.to_string().contains("s3cret"), "{cause}");
+        let error = StoreError::from(Error::from(cause));
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Moment {
+        #[expect(dead_code, reason = "it is never read, because its document is wrong")]
+        at: i64,
+    }
 
     #[test]
     fn a_taken_value_is_named_by_its_field_and_not_shown() {

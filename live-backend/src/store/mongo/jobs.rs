@@ -7,7 +7,7 @@
 //! job as the step before left it.
 
 use super::documents::{Entry, Job, JobState, Notification, Retry, count, number, read, stored};
-use super::{Mongo, names};
+use super::{Mongo, names, within};
 use crate::models::{
     Channel, EmailStatus, InAppStatus, NotificationType, TrackedStatus, UserId, WallMs,
 };
@@ -17,9 +17,12 @@ use futures_util::{FutureExt, TryStreamExt};
 use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
 use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, Collection};
+use std::time::Duration;
 
 /// Entries that a history keeps; older ones leave a document that would grow without end.
 const HISTORY_MAX: i32 = 200;
+/// Longest time for reading every open job, which is more than one call's work.
+const ALL_JOBS_MAX: Duration = Duration::from_secs(30);
 
 /// How a run changes its job.
 #[derive(Clone)]
@@ -129,7 +132,9 @@ impl Mongo {
         job: &Job,
         change: Change,
     ) -> mongodb::error::Result<()> {
-        let notification = doc! { "_id": &job.notification_id };
+        // A step that is said again, because the answer to it was lost, finds its entry there.
+        let notification =
+            doc! { "_id": &job.notification_id, "deliveryHistory": without(&change.entry) };
         let mut applies_to = notification.clone();
         if change.only_undelivered {
             applies_to.insert("status", doc! { "$ne": InAppStatus::Delivered.name() });
@@ -224,25 +229,31 @@ impl Mongo {
         let Some((collection, field)) = names::told_in(record.kind, record.channel) else {
             return Ok(());
         };
-        let within = |name: &str| format!("{field}.{name}");
-        let mut key = match record.id {
-            Some(id) => doc! { "_id": id },
-            None => doc! { "userId": record.user_id },
+        let in_field = |name: &str| format!("{field}.{name}");
+        let mut key = match (record.id, record.kind) {
+            (Some(id), _) => doc! { "_id": id },
+            (None, NotificationType::Signup) => doc! { "userId": record.user_id },
+            // What another program asked for has no record.
+            (None, _) => return Ok(()),
         };
-        // What another program asked for has no record; one with another message is none of this one's.
-        key.insert(within("notificationId"), record.notification);
+        // One with another message is none of this one's.
+        key.insert(in_field("notificationId"), record.notification);
         let mut update = doc! {};
         if !fields.is_empty() {
             let set: Document = fields
                 .into_iter()
-                .map(|(name, value)| (within(&name), value))
+                .map(|(name, value)| (in_field(&name), value))
                 .collect();
             update.insert("$set", set);
         }
         if let Some((attempt, entry)) = run {
+            key.insert(in_field("deliveryHistory"), without(&entry));
             let entry = serialize_to_bson(&entry)?;
-            update.insert("$max", doc! { within("attempts"): attempt });
-            update.insert("$push", doc! { within("deliveryHistory"): appended(entry) });
+            update.insert("$max", doc! { in_field("attempts"): attempt });
+            update.insert(
+                "$push",
+                doc! { in_field("deliveryHistory"): appended(entry) },
+            );
         }
         self.collection::<Document>(collection)
             .update_one(key, update)
@@ -299,13 +310,15 @@ impl Mongo {
     pub(crate) async fn open_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         let open =
             doc! { "state": { "$in": [JobState::Waiting.name(), JobState::Delayed.name()] } };
-        // All of them are read at start, which may take longer than one call.
-        let cursor = self
-            .collection::<Job>(names::JOBS)
-            .find(open)
-            .sort(doc! { "_id": 1 })
-            .await?;
-        let jobs: Vec<Job> = cursor.try_collect().await?;
+        let reading = async {
+            let cursor = self
+                .collection::<Job>(names::JOBS)
+                .find(open)
+                .sort(doc! { "_id": 1 })
+                .await?;
+            Ok(cursor.try_collect::<Vec<Job>>().await?)
+        };
+        let jobs = within(ALL_JOBS_MAX, reading).await?;
         Ok(jobs.into_iter().map(stored_job).collect())
     }
 
@@ -415,18 +428,20 @@ impl Step {
     }
 }
 
+/// Histories that do not have this entry.
+fn without(entry: &Entry) -> Document {
+    let same = doc! { "at": entry.at, "status": &entry.status, "attempt": entry.attempt };
+    doc! { "$not": { "$elemMatch": same } }
+}
+
 /// Adds to an array that keeps its newest entries.
 fn appended(entry: Bson) -> Document {
     doc! { "$each": [entry], "$slice": -HISTORY_MAX }
 }
 
 pub(super) fn stored_job(job: Job) -> StoredJob {
-    let origin = job.origin.and_then(|origin| {
-        Some(JobOrigin {
-            part: origin.part.parse().ok()?,
-            run: origin.run,
-        })
-    });
+    let origin = job.origin;
+    let origin = origin.and_then(|origin| JobOrigin::read(job.id, origin.run, &origin.part));
     StoredJob {
         job: NewJob {
             id: job.id,

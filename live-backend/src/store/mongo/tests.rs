@@ -120,6 +120,31 @@ async fn documents_have_the_fields_of_their_collection_and_others_are_refused() 
 }
 
 #[tokio::test]
+async fn a_beginning_whose_answer_was_lost_is_told_once() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let mongo = Mongo::open(&server.address("again")).await.unwrap();
+    let created = mongo.create_user(user("a@b.example"), welcome("n1"), WallMs(5));
+    let (_, jobs) = created.await.unwrap();
+    // The same run at the same moment is the same word; at another moment it is another run.
+    for at in [6, 6, 7] {
+        let begun = mongo.run_began(run(jobs[0].id, "n1", 1), WallMs(at));
+        begun.await.unwrap();
+    }
+    let database = server.client().await.database("again");
+    let read = async |name: &str| {
+        let collection = database.collection::<Document>(name);
+        collection.find_one(doc! {}).await.unwrap().unwrap()
+    };
+    let email = read("emailNotifications").await;
+    assert_eq!(email.get_array("deliveryHistory").unwrap().len(), 4);
+    let signup = read("signups").await;
+    let told = signup.get_document("welcomeEmail").unwrap();
+    assert_eq!(told.get_array("deliveryHistory").unwrap().len(), 4);
+}
+
+#[tokio::test]
 async fn collections_are_brought_up_to_date_and_newer_ones_refused() {
     let Some(server) = Server::start().await else {
         return;

@@ -245,3 +245,51 @@ pub(super) async fn a_step_that_is_said_again_changes_nothing_more(site: &Site) 
     );
     open.close().await;
 }
+
+pub(super) async fn a_run_that_begins_again_takes_no_delivery_back(site: &Site) {
+    let open = site.open().await;
+    let store = &open.store;
+    let (id, jobs) = new_user(store, "a@b.example", welcome("n1")).await;
+    let job = &jobs[0];
+    store.run_began(run(job, 2), WallMs(6)).await.unwrap();
+    let delivered = store.run_delivered(run(job, 2), None, None, WallMs(7));
+    delivered.await.unwrap();
+    // A worker that held the first run until now.
+    store.run_began(run(job, 1), WallMs(8)).await.unwrap();
+    let (listed, _) = store
+        .notifications_of(id, Channel::Email, ALL)
+        .await
+        .unwrap();
+    assert_eq!(
+        (listed[0].status.as_str(), listed[0].attempts),
+        ("delivered", 2)
+    );
+    open.close().await;
+}
+
+pub(super) async fn a_request_is_known_by_what_is_stored_of_it(site: &Site) {
+    let open = site.open().await;
+    let run = "00112233445566778899aabbccddeeff";
+    let part: Part = "12-1-1-1".parse().unwrap();
+    let known = JobOrigin {
+        run: run.to_owned(),
+        part,
+    };
+    let strange = JobOrigin {
+        run: "no run".to_owned(),
+        part,
+    };
+    for (number, origin) in [Some(known.clone()), Some(strange), None]
+        .into_iter()
+        .enumerate()
+    {
+        let id = format!("n{number}");
+        let mut news = welcome(&id);
+        news[0].origin = origin;
+        new_user(&open.store, &format!("{id}@b.example"), news).await;
+    }
+    let left = open.store.open_jobs().await.unwrap();
+    let origins: Vec<_> = left.into_iter().map(|job| job.origin).collect();
+    assert_eq!(origins, [Some(known), None, None]);
+    open.close().await;
+}
