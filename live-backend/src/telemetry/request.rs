@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::emit::Telemetry;
 use super::journal::JournalEntry;
 use super::live::event::Metadata;
-use super::live::mapping::{closes, kind_of, place_of, status};
+use super::live::mapping::{closes, end_of, kind_of, place_of, status};
 use super::live::points::Points;
 use super::live::{StageStatus, SystemStage};
 use super::topology::Place;
@@ -126,13 +126,10 @@ impl Telemetry {
 fn report(entries: &[JournalEntry], clock: Clock, now: TimeNs) -> Option<RequestReport> {
     let first = entries.first()?.event;
     let mut stages: Vec<StageReport> = Vec::new();
-    let mut end = None;
     for entry in entries {
         take_in(&mut stages, entry, clock);
-        if entry.event.kind == EventKind::RequestFinished {
-            end = Some(entry.event);
-        }
     }
+    let end = end_of(entries);
     let mut metrics = BTreeMap::new();
     for stage in &stages {
         if let Some(duration) = stage.duration {

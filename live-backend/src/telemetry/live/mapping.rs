@@ -22,6 +22,7 @@ use super::event::{
 use super::tap::{Ending, Tapped};
 use super::words::{StageStatus, SystemStage};
 use crate::telemetry::clock::Clock;
+use crate::telemetry::journal::JournalEntry;
 use crate::telemetry::topology::{Class, Place};
 use flowreel_engine::model::event::{EventKind, StageEvent};
 use flowreel_engine::model::id::{ComponentId, RequestId};
@@ -217,6 +218,18 @@ pub(in crate::telemetry) const fn status(event: &StageEvent) -> StageStatus {
         | EventKind::TimedOut => StageStatus::Failed,
         _ => StageStatus::after(event.outcome),
     }
+}
+
+/// The event that ended the request, if it is over. A dead letter that was sent again goes on, and what is
+/// confirmed or thrown away afterwards ends nothing.
+pub(in crate::telemetry) fn end_of(entries: &[JournalEntry]) -> Option<StageEvent> {
+    let last = entries.iter().rev().map(|entry| entry.event).find(|event| {
+        matches!(
+            event.kind,
+            EventKind::RequestFinished | EventKind::JobRequeued
+        )
+    });
+    last.filter(|event| event.kind == EventKind::RequestFinished)
 }
 
 /// Whether the event closes a visit.

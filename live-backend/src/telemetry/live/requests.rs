@@ -2,7 +2,7 @@
 //!
 //! Belongs here: one line per request. Does not belong here: a request's stages (request.rs).
 
-use super::mapping::{kind_of, ms, place_of};
+use super::mapping::{end_of, kind_of, ms, place_of};
 use super::words::{StageStatus, SystemStage};
 use crate::telemetry::clock::Clock;
 use crate::telemetry::emit::Telemetry;
@@ -105,9 +105,8 @@ impl Wanted {
 
 fn listed(entries: &[JournalEntry], clock: Clock, now: TimeNs) -> Option<Listed> {
     let first = entries.first()?.event;
-    let last = entries.last()?.event;
-    let is_over = last.kind == EventKind::RequestFinished;
-    let until = if is_over { last.t_ns } else { now };
+    let end = end_of(entries);
+    let until = end.map_or(now, |end| end.t_ns);
     let stage_of = |entry: &JournalEntry| {
         let is_entered = super::mapping::opens(entry.event.kind);
         is_entered.then(|| place_of(entry.event.component))?
@@ -119,8 +118,8 @@ fn listed(entries: &[JournalEntry], clock: Clock, now: TimeNs) -> Option<Listed>
         current_stage: at.map_or(SystemStage::UserAction, SystemStage::at),
         start_time: clock.wall_ns_at(first.t_ns) / 1_000_000,
         total_duration: ms(until.since_ns(first.t_ns)),
-        status: if is_over {
-            StageStatus::after(last.outcome)
+        status: if let Some(end) = end {
+            StageStatus::after(end.outcome)
         } else if is_served(entries) {
             StageStatus::Processing
         } else {
@@ -147,3 +146,6 @@ fn is_served(entries: &[JournalEntry]) -> bool {
     };
     count(EventKind::ServiceStarted) > count(EventKind::ServiceEnded)
 }
+
+#[cfg(test)]
+mod tests;
