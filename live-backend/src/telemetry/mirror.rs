@@ -33,6 +33,8 @@ use tokio_util::task::TaskTracker;
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for the beginning of an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is looked at how far the recorder says it is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Details that wait for their events at most: those of one block.
@@ -84,6 +86,8 @@ struct Following {
 enum Broken {
     #[error("it cannot be reached: {0}")]
     Unreached(#[from] hyper_util::client::legacy::Error),
+    #[error("it does not answer in time")]
+    Silent,
     #[error("it answers {0}")]
     Status(StatusCode),
     #[error("its address makes no request: {0}")]
@@ -130,7 +134,7 @@ impl Following {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = request.body(Empty::new())?;
-        let response: Response<Incoming> = client.request(request).await?;
+        let response = answer(client, request, ANSWER_TIMEOUT).await?;
         if response.status() != StatusCode::OK {
             return Err(Broken::Status(response.status()));
         }
@@ -161,6 +165,17 @@ impl Following {
                 copy.settle();
             }
         }
+    }
+}
+
+async fn answer(
+    client: &Client<HttpConnector, Empty<Bytes>>,
+    request: Request<Empty<Bytes>>,
+    longest: Duration,
+) -> Result<Response<Incoming>, Broken> {
+    match tokio::time::timeout(longest, client.request(request)).await {
+        Ok(answered) => Ok(answered?),
+        Err(_elapsed) => Err(Broken::Silent),
     }
 }
 

@@ -89,3 +89,14 @@ async fn a_server_answers_what_the_recorder_folds_over_a_restart_too() {
     assert_eq!(counts.emitted, counts.written + counts.dropped);
     drop(redis);
 }
+
+#[tokio::test]
+async fn a_recorder_that_takes_the_connection_and_says_nothing_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let request = Request::get(format!("http://{address}/")).body(Empty::new());
+    let request = request.expect("an address");
+    let answered = answer(&client, request, Duration::from_millis(50)).await;
+    assert!(matches!(answered, Err(Broken::Silent)), "{answered:?}");
+}
