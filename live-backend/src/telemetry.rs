@@ -43,7 +43,7 @@ pub use emit::{Stage, Telemetry};
 pub use fold::RecorderCounts;
 pub use journey::Part;
 pub use mirror::{Mirror, Token};
-pub use recorder::{AskStore, Receiving, Recorder, RecorderError, RecordingEnd, RecordingSettings};
+pub use recorder::{Receiving, Recorder, RecorderError, RecordingEnd, RecordingSettings};
 pub use retention::Keep;
 pub use stream::{FollowError, Follower};
 pub use topology::{Class, Place};

@@ -47,7 +47,6 @@ impl Recording {
                 let receiving = Receiving {
                     transport,
                     address: Some(authority(&settings.hosts.recorder, ports.recorder)),
-                    ask_store: None,
                 };
                 start_recorder(settings, ports, left, Some(receiving)).await
             }

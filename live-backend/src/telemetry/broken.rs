@@ -180,16 +180,12 @@ pub(super) fn still_split(
 /// What one process that is over left open of each part.
 pub(super) type Left = BTreeMap<Key, Vec<(Place, Visit)>>;
 
-/// Closes what one process of several left open in `state` at `now`, where `role` is what it was. Jobs
-/// that the store still has go on; where it could not be asked, `survivors` is `None` and what was in
+/// Closes what one process of several left open in `state` at `now`, where `role` is what it was. A job in
 /// the hands of a worker goes back to its queue, because another worker takes it there.
-/// `is_open` says whether anybody else has that part.
 pub(super) fn mend_left(
     state: &SystemState,
     mut left: Left,
-    survivors: Option<&[Survivor]>,
     book: &mut SplitBook,
-    is_open: impl Fn(Key) -> bool,
     role: &str,
     now: TimeNs,
 ) -> Vec<(StageEvent, Option<Detail>)> {
@@ -204,10 +200,7 @@ pub(super) fn mend_left(
     for held in left.values_mut() {
         held.sort_by_key(|(_, visit)| std::cmp::Reverse(visit.arrived_seq));
     }
-    let found: Vec<Survivor> = match survivors {
-        Some(survivors) => survivors.to_vec(),
-        None => left.iter().filter_map(back_to_queue).collect(),
-    };
+    let found: Vec<Survivor> = left.iter().filter_map(back_to_queue).collect();
     let mut going_on: BTreeMap<RequestId, u16> = BTreeMap::new();
     for survivor in &found {
         let key = (survivor.part.request, survivor.part.part);
@@ -218,9 +211,8 @@ pub(super) fn mend_left(
             continue;
         }
         *going_on.entry(key.0).or_default() += 1;
-        let held = left.remove(&key);
-        if held.is_some() || !is_open(key) {
-            mending.bring_to(survivor, &held.unwrap_or_default());
+        if let Some(held) = left.remove(&key) {
+            mending.bring_to(survivor, &held);
         }
     }
     for (&request, &count) in &going_on {

@@ -52,6 +52,17 @@ impl Order {
         self.held.len()
     }
 
+    /// The moment before which half of what is held happened, and one event at least.
+    pub(super) fn middle(&mut self) -> TimeNs {
+        let half = self.held.len() / 2;
+        if self.held.is_empty() {
+            return TimeNs::ZERO;
+        }
+        let time = |held: &Held| held.entry.event.t_ns;
+        let (_, median, _) = self.held.select_nth_unstable_by_key(half, time);
+        TimeNs(time(median).0.saturating_add(1))
+    }
+
     /// Events that came after the window and had to take the time of the event before them.
     pub(super) fn late_count(&self) -> u64 {
         self.late_count
@@ -112,6 +123,19 @@ mod tests {
         assert_eq!(seen(&released), [(10, 0), (10, 1), (10, 2), (20, 9)]);
         assert_eq!(order.held_count(), 1);
         assert_eq!(order.late_count(), 0);
+    }
+
+    #[test]
+    fn half_of_what_is_held_is_before_the_middle() {
+        let mut order = Order::default();
+        assert_eq!(order.release(order.last_t_ns).len(), 0);
+        for (position, t_ns) in (0..).zip([50, 10, 40, 20, 30]) {
+            order.hold(0, position, entry(t_ns, position));
+        }
+        let middle = order.middle();
+        assert_eq!(middle, TimeNs(31));
+        assert_eq!(order.release(middle).len(), 3);
+        assert_eq!(order.held_count(), 2);
     }
 
     #[test]

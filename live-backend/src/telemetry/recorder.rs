@@ -19,7 +19,7 @@ use super::transport::TransportError;
 use begin::Begun;
 use flowreel_engine::model::topology::Topology;
 use flowreel_engine::recording::{RunId, WriteError};
-pub use receiving::{AskStore, Receiving};
+pub use receiving::Receiving;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};

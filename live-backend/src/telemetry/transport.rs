@@ -9,6 +9,7 @@
 //! a counter hands out request ids; clocks meet in the highest moment anybody was heard at.
 
 mod alive;
+mod counters;
 mod drainer;
 mod link;
 mod outgoing;
@@ -131,7 +132,7 @@ impl Keys {
 }
 
 /// What this version's processes say to each other.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A run as its recorder announces it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -27,7 +27,6 @@ use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
 use open::{NOBODY, OpenVisits};
-pub use over::AskStore;
 use over::Over;
 pub(super) use position::Position;
 use position::Written;
@@ -107,7 +106,6 @@ impl Gather {
         position: Option<Position>,
         written: Vec<StageEvent>,
         after: String,
-        ask_store: Option<AskStore>,
     ) -> Self {
         let steady = Clock::start();
         let is_resumed = state.event_count() > 0;
@@ -133,7 +131,7 @@ impl Gather {
             book,
             recalled,
             open: OpenVisits::of(state),
-            over: Over::new(ask_store, is_resumed),
+            over: Over::new(is_resumed),
             written: Written::new(written),
             back_at: TimeNs::ZERO,
             is_reached: false,
@@ -304,6 +302,11 @@ impl Gather {
             let told_ns = mark.watermark_wall_ns.saturating_sub(started_wall_ns);
             source.watermark = source.watermark.max(TimeNs(told_ns));
         }
+    }
+
+    /// From here on stages may come after later ones were let go.
+    pub(super) fn expect_late(&mut self) {
+        self.is_lossy = true;
     }
 
     /// Up to which moment everything is read, given that of this process's own lanes.

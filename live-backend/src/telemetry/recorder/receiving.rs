@@ -3,12 +3,12 @@
 //! Belongs here: the order in which that happens. Does not belong here: reading (transport), merging (gather).
 
 use super::begin::{self, Begun};
-pub use super::gather::AskStore;
 use super::gather::{Gather, Position};
 use super::worker::Worker;
 use super::{Recorder, RecorderError, RecordingSettings};
 use crate::telemetry::clock::{Clock, Stamp};
 use crate::telemetry::emit::Telemetry;
+use crate::telemetry::segment::{self, SegmentName};
 use crate::telemetry::split::SplitBook;
 use crate::telemetry::transport::reader::{self, Reader};
 use crate::telemetry::transport::wire::Batch;
@@ -17,7 +17,7 @@ use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::topology::Topology;
-use flowreel_engine::recording::ReelReader;
+use flowreel_engine::recording::{ReelError, ReelReader};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -28,9 +28,6 @@ pub struct Receiving {
     pub transport: TransportSettings,
     /// Where this process answers `/api/live-view/*`, as `HOST:PORT`, for those who follow.
     pub address: Option<String>,
-    /// Where the jobs of a process that died are now. Without it what a worker had in hand goes back to
-    /// its queue in the recording.
-    pub ask_store: Option<AskStore>,
 }
 
 impl Recorder {
@@ -53,6 +50,8 @@ impl Recorder {
         let keys = Keys::new(&transport.prefix);
         let mut link = Link::new(transport)?;
         let found = reader::find(&mut link, &keys, transport.wait)?;
+        // A run that goes on may be ahead of this machine's clock, as far as its others were.
+        clock.observe(Stamp(found.highest_wall_ns));
         let mut begun = Begun::bare(clock, &topology);
         if let Some(folder) = &settings.folder {
             begun = begin::reel(clock, &topology, folder, settings, true)?;
@@ -86,7 +85,6 @@ impl Recorder {
         let requests = inherited.requests;
         let telemetry =
             Telemetry::of_many(clock, topology.clone(), fold, place, found.process, None);
-        clock.observe(Stamp(found.highest_wall_ns));
         let mut gather = Gather::new(
             clock,
             &state,
@@ -94,7 +92,6 @@ impl Recorder {
             position,
             written,
             after.clone(),
-            receiving.ask_store.clone(),
         );
         let announcement = Announcement::new(
             telemetry.run_id(),
@@ -103,7 +100,8 @@ impl Recorder {
             receiving.address.clone(),
         );
         let pulse = Pulse {
-            instance: found.process,
+            // Numbers of processes begin anew where Redis loses its data.
+            instance: telemetry.stamp().0,
             run_id: telemetry.run_id(),
             next_seq: state.event_count(),
             requests,
@@ -116,7 +114,7 @@ impl Recorder {
             telemetry.clone(),
             &announcement,
             (after, beginning),
-            pulse,
+            (pulse, found.process),
         )?;
         gather.read_from(reader);
         let worker = Worker::new(telemetry.clone(), files, 0, Some(gather));
@@ -164,12 +162,22 @@ fn recall(
 fn written_since(folder: &Path, state: &SystemState, next_seq: u64) -> Vec<StageEvent> {
     let mut written = Vec::new();
     let mut events = Vec::new();
-    let Ok(names) = crate::telemetry::segment::in_folder(folder) else {
-        return written;
+    let names = match segment::in_folder(folder) {
+        Ok(names) => names,
+        Err(error) => {
+            tracing::error!(%error, "the folder of the recordings cannot be read: {error}; what the run has may come twice");
+            return written;
+        }
     };
-    for name in names.iter().rev() {
-        let Ok(mut reader) = ReelReader::open(&name.path(folder)) else {
-            continue;
+    let of_this_run = |name: &&SegmentName| names.last().is_some_and(|it| name.is_of_one_run(it));
+    for name in names.iter().rev().take_while(of_this_run) {
+        let path = name.path(folder);
+        let mut reader = match ReelReader::open(&path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                report(&path, &error);
+                continue;
+            }
         };
         let blocks: Vec<u64> = reader
             .event_blocks()
@@ -177,8 +185,16 @@ fn written_since(folder: &Path, state: &SystemState, next_seq: u64) -> Vec<Stage
             .map(|block| block.next_seq())
             .collect();
         for (index, end) in blocks.into_iter().enumerate() {
-            if end <= next_seq || !reader.read_events(index, &mut events).unwrap_or(false) {
+            if end <= next_seq {
                 continue;
+            }
+            match reader.read_events(index, &mut events) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    report(&path, &error);
+                    continue;
+                }
             }
             written.extend(
                 events
@@ -196,4 +212,37 @@ fn written_since(folder: &Path, state: &SystemState, next_seq: u64) -> Vec<Stage
     }
     written.sort_by_key(|event: &StageEvent| event.seq);
     written
+}
+
+fn report(path: &Path, error: &ReelError) {
+    tracing::error!(%error, "{} cannot be read: {error}; what it has may come twice", path.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::recorder::tests::{Folder, play_login, topology};
+
+    #[test]
+    fn what_an_earlier_run_has_is_not_taken_for_what_this_one_wrote() {
+        let folder = Folder::new("written-since");
+        let settings = RecordingSettings {
+            folder: Some(folder.0.clone()),
+            ..RecordingSettings::default()
+        };
+        let start = || Recorder::start(Clock::start(), topology(), &settings).expect("a folder");
+        let first = start();
+        play_login(&first.telemetry());
+        let telemetry = first.telemetry();
+        let path = first.finish().expect("a disk").path.expect("recorded");
+        let state = telemetry.shared.folded.lock().fold.state().clone();
+        assert_eq!(
+            written_since(&folder.0, &state, 0).len() as u64,
+            state.event_count()
+        );
+        let earlier = folder.0.join("live-20000101T000000Z-00000000.0001.reel");
+        std::fs::rename(path, earlier).expect("a folder");
+        start().finish().expect("a disk");
+        assert_eq!(written_since(&folder.0, &state, 0), []);
+    }
 }

@@ -15,6 +15,7 @@ use crate::telemetry::transport::Pulse;
 use crate::telemetry::transport::reader::Ending;
 use flowreel_engine::model::event::{EventKind, StageEvent};
 use flowreel_engine::model::id::{ComponentId, DetailId};
+use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
 use flowreel_engine::recording::{Gap, GapReason, WriteError};
 use std::sync::Arc;
@@ -113,17 +114,29 @@ impl Worker {
         }
         gather.poll(&mut self.order, HELD_COUNT_MAX);
         let horizon = gather.horizon(own);
-        self.release(horizon);
+        let mut until = horizon;
+        if self.order.held_count() >= HELD_COUNT_MAX {
+            // More lies there than is held at a time, and no horizon rises before all of it is read.
+            gather.expect_late();
+            until = until.max(self.order.middle());
+        }
+        self.mark_all(|gather, state, at| gather.reopen(state, at));
+        self.release(until);
+        self.mark_all(Gather::close_broken);
+        horizon
+    }
+
+    /// Writes what the gathering finds to be told now.
+    fn mark_all(&mut self, find: impl FnOnce(&mut Gather, &SystemState, TimeNs) -> Vec<Entry>) {
         let shared = Arc::clone(&self.telemetry.shared);
         let mut folded = shared.folded.lock();
-        let mended = match &mut self.gather {
-            Some(gather) => gather.close_broken(folded.fold.state(), self.last_t_ns),
+        let found = match &mut self.gather {
+            Some(gather) => find(gather, folded.fold.state(), self.last_t_ns),
             None => Vec::new(),
         };
-        for entry in mended {
+        for entry in found {
             self.mark(&mut folded, entry);
         }
-        horizon
     }
 
     /// Ends requests whose last part the recorder before this one still wrote, and their end not.
@@ -373,24 +386,28 @@ impl Worker {
     fn flush(&mut self, now: TimeNs, horizon: TimeNs) {
         let dropped = self.lost();
         let shared = Arc::clone(&self.telemetry.shared);
-        let (Some(files), Some(reel)) = (&mut self.files, &shared.reel) else {
-            return;
-        };
-        let next_seq = {
-            let mut folded = shared.folded.lock();
-            if let Err(error) = folded.fold.flush() {
-                report(&error);
-            }
-            let next_seq = folded.fold.next_seq();
-            let requests = self.telemetry.request_count();
-            files.change_if_due(&mut folded, requests, dropped, now);
-            next_seq
-        };
-        let is_written = files.write_out(now);
-        if is_written {
-            reel.published.acknowledge(next_seq);
-        }
-        files.clear(&reel.published, now);
+        let (next_seq, is_written) =
+            if let (Some(files), Some(reel)) = (&mut self.files, &shared.reel) {
+                let next_seq = {
+                    let mut folded = shared.folded.lock();
+                    if let Err(error) = folded.fold.flush() {
+                        report(&error);
+                    }
+                    let next_seq = folded.fold.next_seq();
+                    let requests = self.telemetry.request_count();
+                    files.change_if_due(&mut folded, requests, dropped, now);
+                    next_seq
+                };
+                let is_written = files.write_out(now);
+                if is_written {
+                    reel.published.acknowledge(next_seq);
+                }
+                files.clear(&reel.published, now);
+                (next_seq, is_written)
+            } else {
+                // Where no reel is recorded, what is folded is all that becomes of it.
+                (shared.folded.lock().fold.next_seq(), true)
+            };
         let pulse = self.pulse(next_seq, horizon);
         if let Some(gather) = &mut self.gather {
             gather.save(next_seq, is_written, pulse);
@@ -456,3 +473,6 @@ fn gather_over(gather: Option<&mut Gather>, ended: &StageEvent) {
 fn report(error: &WriteError) {
     tracing::error!(%error, "a stage event could not be recorded and is counted as lost: {error}");
 }
+
+#[cfg(test)]
+mod tests;

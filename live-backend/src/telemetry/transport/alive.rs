@@ -11,8 +11,6 @@ pub(in crate::telemetry) struct Mark {
     pub(in crate::telemetry) beat: u64,
     /// All that happened before this moment is in the stream.
     pub(in crate::telemetry) watermark_wall_ns: u64,
-    /// Stages lost in the process because a ring was full.
-    pub(in crate::telemetry) lane_dropped: u64,
 }
 
 impl Mark {

@@ -23,6 +23,8 @@ use std::time::Duration;
 const DRAIN_INTERVAL: Duration = Duration::from_millis(5);
 /// Stages held for their order at most.
 const HELD_COUNT_MAX: usize = 262_144;
+/// Requests that go several ways and wait to be told at most; far more than the stages that may wait begin.
+const SPLITS_MAX: usize = 65_536;
 
 /// Empties the lanes.
 pub(super) struct Drainer {
@@ -39,6 +41,8 @@ pub(super) struct Drainer {
     beat: u64,
     /// Requests that go several ways, not told yet.
     splits: Vec<(u64, u16)>,
+    /// Whether any was forgotten.
+    is_split_lost: bool,
     /// Stays, and clients, that this process has open.
     open: HashSet<(u64, u16, u16)>,
     connections: u64,
@@ -68,6 +72,7 @@ impl Drainer {
             taken: 0,
             beat: 0,
             splits: Vec::new(),
+            is_split_lost: false,
             open: HashSet::new(),
             connections: 0,
             authenticated: 0,
@@ -107,28 +112,38 @@ impl Drainer {
     /// Sends on what is past, and how far that is; at the end all there is.
     pub(super) fn ship(&mut self, is_end: bool) {
         let clock = self.telemetry.clock();
-        let mut past = self.horizon.pass(&self.steady, &clock);
+        let past = self.horizon.pass(&self.steady, &clock);
         self.drain();
-        if self.order.held_count() >= HELD_COUNT_MAX {
-            // What is still in the rings may be older than what is held.
-            past = past.min(self.horizon.pass(&self.steady, &clock));
-        }
         let released = self.order.release(if is_end { TimeNs::MAX } else { past });
         let entries: Vec<Entry> = released.into_iter().map(|held| held.entry).collect();
-        let notes = self.telemetry.take_split_notes().into_iter();
-        self.splits
-            .extend(notes.map(|(request, count)| (request.0, count)));
+        self.take_splits();
         let asked = self.asked.load(Ordering::Acquire);
         if !entries.is_empty() || !self.splits.is_empty() || asked != self.told || self.beat == 0 {
             self.ship_batches(&entries, asked, past);
         }
         self.beat += 1;
-        let lane_dropped = self.lane_dropped();
         self.outgoing.reach(Mark {
             beat: self.beat,
             watermark_wall_ns: clock.wall_ns_at(past),
-            lane_dropped,
         });
+    }
+
+    /// Notes of requests that go several ways wait while nothing gets through, up to a bound.
+    fn take_splits(&mut self) {
+        let notes = self.telemetry.take_split_notes().into_iter();
+        self.splits
+            .extend(notes.map(|(request, count)| (request.0, count)));
+        let excess = self.splits.len().saturating_sub(SPLITS_MAX);
+        if excess == 0 {
+            return;
+        }
+        if !self.is_split_lost {
+            tracing::warn!(
+                "Redis is away for so long that requests are forgotten which go several ways; each ends with its first part in the recording"
+            );
+            self.is_split_lost = true;
+        }
+        self.splits.drain(..excess);
     }
 
     fn ship_batches(&mut self, entries: &[Entry], asked: u64, past: TimeNs) {
@@ -213,5 +228,32 @@ impl Drainer {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::fold::Fold;
+    use crate::telemetry::recorder::tests::topology;
+    use flowreel_engine::model::id::RequestId;
+
+    #[test]
+    fn notes_that_nobody_takes_are_bounded_and_the_newest_stay() {
+        let (clock, fold) = (Clock::start().listening(), Fold::bare(&topology()));
+        let telemetry = Telemetry::of_many(clock, topology(), fold, None, 2, None);
+        let outgoing = Arc::new(Outgoing::new(0));
+        let mut drainer = Drainer::new(telemetry.clone(), outgoing, Arc::default(), 2, "server");
+        let count = SPLITS_MAX as u64 + 5;
+        for request in 1..=count {
+            telemetry.note_split(RequestId(request), 2);
+        }
+        drainer.ship(false);
+        assert_eq!(drainer.splits.len(), SPLITS_MAX);
+        assert_eq!(drainer.splits.last(), Some(&(count, 2)));
+        telemetry.note_split(RequestId(count + 1), 2);
+        drainer.ship(false);
+        assert_eq!(drainer.splits.len(), SPLITS_MAX);
+        assert_eq!(drainer.splits.first(), Some(&(7, 2)));
     }
 }

@@ -151,7 +151,6 @@ mod tests {
         let mark = Mark {
             beat: 1,
             watermark_wall_ns: 99,
-            lane_dropped: 0,
         };
         for n in 0..5 {
             outgoing.push(&batch(n, n));

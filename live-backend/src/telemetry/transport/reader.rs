@@ -2,6 +2,7 @@
 //!
 //! Belongs here: talking to Redis for the recorder. Does not belong here: what batches mean (recorder).
 
+use super::counters::{Highest, NUMBER, announce};
 use super::sender::ns_from_score;
 use super::{Announcement, Keys, LEASE, Link, Mark, Pulse, TransportError, TransportSettings};
 use crate::telemetry::clock::Stamp;
@@ -9,7 +10,7 @@ use crate::telemetry::emit::Telemetry;
 use crate::telemetry::ids::RequestIds;
 use flowreel_engine::model::time::TimeNs;
 use redis::streams::{StreamId, StreamRangeReply, StreamReadReply};
-use redis::{Connection, Pipeline, RedisResult};
+use redis::{Pipeline, RedisResult};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,8 +25,6 @@ const READ_AT_ONCE: usize = 128;
 const READS_WAITING: usize = 4;
 /// Positions kept: some 10 s, twice the time between two syncs to the disk.
 const POSITIONS_KEPT: isize = 80;
-/// Ids that may have been leased since the counter was last seen, when Redis lost it.
-const LEASED_MEANWHILE: u64 = 1 << 20;
 /// Longest wait for Redis at the end.
 const END_WAIT: Duration = Duration::from_secs(3);
 
@@ -109,8 +108,11 @@ pub(in crate::telemetry) fn find(
             .arg("-")
             .arg("COUNT")
             .arg(1)
-            .cmd("INCR")
+            .cmd("EVAL")
+            .arg(NUMBER)
+            .arg(2)
             .arg(&keys.processes)
+            .arg(&keys.alive)
             .cmd("ZSCORE")
             .arg(&keys.clock)
             .arg("highest")
@@ -161,17 +163,21 @@ pub(in crate::telemetry) fn each_kept(
 
 impl Reader {
     /// Announces the run and reads what comes after `after`; a new run has a position to begin with.
+    /// `process` is this one's number.
     pub(in crate::telemetry) fn start(
         mut link: Link,
         settings: &TransportSettings,
         telemetry: Telemetry,
         announcement: &Announcement,
         (after, beginning): (String, Option<Vec<u8>>),
-        pulse: Pulse,
+        (pulse, process): (Pulse, u64),
     ) -> Result<Self, TransportError> {
         let keys = Keys::new(&settings.prefix);
         let announced = announcement.encode();
-        let requests = pulse.requests;
+        let highest = Highest {
+            requests: pulse.requests,
+            processes: process,
+        };
         link.insist(settings.wait, |connection| {
             if let Some(beginning) = &beginning {
                 redis::pipe()
@@ -183,7 +189,7 @@ impl Reader {
                     .arg(beginning.as_slice())
                     .query::<()>(connection)?;
             }
-            announce(connection, &keys, &announced, pulse, requests).map(Some)
+            announce(connection, &keys, &announced, pulse, highest).map(Some)
         })?;
         let told = Arc::new(Mutex::new(Told {
             pulse,
@@ -197,7 +203,7 @@ impl Reader {
             announced,
             after,
             told: Arc::clone(&told),
-            requests,
+            highest,
             was_away: false,
         };
         let thread = std::thread::Builder::new()
@@ -223,33 +229,6 @@ fn lock(told: &Mutex<Told>) -> std::sync::MutexGuard<'_, Told> {
     told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The run is there, and no id is leased twice.
-fn announce(
-    connection: &mut Connection,
-    keys: &Keys,
-    announced: &[u8],
-    pulse: Pulse,
-    requests: u64,
-) -> RedisResult<u64> {
-    let (leased,): (u64,) = redis::pipe()
-        .atomic()
-        .cmd("EVAL")
-        .arg("local had = tonumber(redis.call('GET', KEYS[1]) or '-1') if had < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end return tonumber(redis.call('GET', KEYS[1]))")
-        .arg(1)
-        .arg(&keys.requests)
-        .arg(requests)
-        .cmd("SET")
-        .arg(&keys.pulse)
-        .arg(pulse.encode())
-        .ignore()
-        .cmd("SET")
-        .arg(&keys.run)
-        .arg(announced)
-        .ignore()
-        .query(connection)?;
-    Ok(leased)
-}
-
 struct Reading {
     link: Link,
     keys: Keys,
@@ -258,8 +237,7 @@ struct Reading {
     /// Id of the last entry read.
     after: String,
     told: Arc<Mutex<Told>>,
-    /// The counter of request ids as last seen.
-    requests: u64,
+    highest: Highest,
     was_away: bool,
 }
 
@@ -318,6 +296,9 @@ impl Reading {
             Ok((marks, stream))
         });
         let (marks, stream) = answer?.ok()?;
+        if let Some((&last, _)) = marks.last_key_value() {
+            self.highest.processes = self.highest.processes.max(last);
+        }
         let found = stream.into_iter().flat_map(|reply| reply.keys);
         let entries: Vec<StreamId> = found.flat_map(|key| key.ids).collect();
         let is_at_end = entries.len() < READ_AT_ONCE;
@@ -346,7 +327,7 @@ impl Reading {
             let (position, trim) = (told.position.clone(), told.trim.clone());
             (told.pulse, position, trim, told.over.clone())
         };
-        pulse.requests = self.requests;
+        pulse.requests = self.highest.requests;
         let wanted = match &self.telemetry.shared.ids {
             RequestIds::Leased(leases) => leases.wanted(),
             RequestIds::Counted(_) => None,
@@ -360,15 +341,16 @@ impl Reading {
             .ignore();
         self.tell(&mut question, position.as_deref(), trim.as_deref(), &over);
         self.question(&mut question, ending, wanted);
-        let (keys, announced, requests) = (&self.keys, &self.announced, self.requests);
+        let (keys, announced, known) = (&self.keys, &self.announced, self.highest);
         let answer = self.link.ask(|connection| {
             let (highest, is_announced, mut leased): (Option<f64>, bool, Option<u64>) =
                 question.query(connection)?;
-            let is_lost = ending.is_none() && (!is_announced || leased.is_none());
+            // Redis came back without its data, or with those of an earlier moment.
+            let least = known.requests.saturating_add(wanted.unwrap_or(0));
+            let is_behind = leased.is_none_or(|last| last < least);
+            let is_lost = ending.is_none() && (!is_announced || is_behind);
             if is_lost {
-                // Redis came back without its data.
-                let beyond = requests.saturating_add(LEASED_MEANWHILE);
-                leased = Some(announce(connection, keys, announced, pulse, beyond)?);
+                leased = Some(announce(connection, keys, announced, pulse, known)?);
             }
             Ok((highest, leased, is_lost))
         })?;
@@ -381,7 +363,7 @@ impl Reading {
         }
         self.telemetry.observe(Stamp(ns_from_score(highest)));
         if let Some(last) = leased {
-            self.requests = self.requests.max(last);
+            self.highest.requests = self.highest.requests.max(last);
             if let (RequestIds::Leased(leases), Some(count), false) =
                 (&self.telemetry.shared.ids, wanted, is_lost)
             {

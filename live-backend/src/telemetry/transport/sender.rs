@@ -2,7 +2,7 @@
 //!
 //! Belongs here: what is said and heard each time. Does not belong here: what waits (outgoing.rs).
 
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Parcel};
 use super::{Keys, LEASE, Link, Mark, Pulse, STREAM_ENTRIES_MAX};
 use crate::telemetry::clock::{Clock, Stamp};
 use crate::telemetry::emit::{Elsewhere, Telemetry};
@@ -37,12 +37,12 @@ impl Sender {
             if self.telemetry.is_cut_off() {
                 return false;
             }
-            let parcel_is_last = self.outgoing.next(BEAT_INTERVAL).is_last;
-            let is_sent = self.send();
-            if parcel_is_last && is_sent {
+            let parcel = self.outgoing.next(BEAT_INTERVAL);
+            let is_sent = self.send(&parcel);
+            if parcel.is_last && is_sent {
                 return true;
             }
-            if parcel_is_last {
+            if parcel.is_last {
                 let now = self.steady.now();
                 let since = *ending_since.get_or_insert(now);
                 if now.since_ns(since) > END_WAIT_NS {
@@ -55,9 +55,8 @@ impl Sender {
         }
     }
 
-    /// Sends what waits and hears the answer; false where Redis is away.
-    pub(super) fn send(&mut self) -> bool {
-        let parcel = self.outgoing.next(Duration::ZERO);
+    /// Sends what waited and hears the answer; false where Redis is away.
+    pub(super) fn send(&mut self, parcel: &Parcel) -> bool {
         let wanted = match &self.telemetry.shared.ids {
             RequestIds::Leased(leases) => leases.wanted(),
             RequestIds::Counted(_) => None,

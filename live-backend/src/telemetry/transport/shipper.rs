@@ -7,6 +7,7 @@
 //! to Redis, at least every 20 ms, and hears what the recorder says. So the lanes are emptied whatever
 //! Redis does.
 
+use super::counters::NUMBER;
 use super::drainer::Drainer;
 use super::outgoing::{HOLD_BYTES_MAX, Outgoing};
 use super::sender::{BEAT_INTERVAL, Sender, ns_from_score};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// The shipping end of a process; end it with [`Shipper::finish`].
 #[derive(Debug)]
@@ -117,7 +119,7 @@ impl Shipper {
             .now()
             .0
             .saturating_add(u64::try_from(settings.wait.as_nanos()).unwrap_or(u64::MAX));
-        while !sender.send() && sender.steady.now().0 < ready_ns {
+        while !sender.send(&outgoing.next(Duration::ZERO)) && sender.steady.now().0 < ready_ns {
             std::thread::park_timeout(BEAT_INTERVAL);
         }
         let (control, commands) = sync_channel(1);
@@ -186,8 +188,11 @@ impl Shipper {
 /// A number for this process, and the highest moment anybody was at.
 fn join(connection: &mut Connection, keys: &Keys) -> RedisResult<(u64, u64)> {
     let (process, highest): (u64, Option<f64>) = redis::pipe()
-        .cmd("INCR")
+        .cmd("EVAL")
+        .arg(NUMBER)
+        .arg(2)
         .arg(&keys.processes)
+        .arg(&keys.alive)
         .cmd("ZSCORE")
         .arg(&keys.clock)
         .arg("highest")

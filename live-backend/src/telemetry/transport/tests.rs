@@ -1,5 +1,7 @@
 //! Several processes' worth of telemetry over a real Redis into one recorder.
 
+mod lost;
+
 use super::*;
 use crate::telemetry::clock::{Clock, Stamp};
 use crate::telemetry::journey::Part;
@@ -105,7 +107,6 @@ pub(in crate::telemetry) fn start_recorder(redis: &Redis, folder: &Folder) -> Re
     let receiving = Receiving {
         transport: redis.settings(),
         address: None,
-        ask_store: None,
     };
     Recorder::start_receiving(Clock::start(), topology(), &recording(folder), &receiving)
         .expect("Redis is there")

@@ -4,7 +4,10 @@
 
 use super::source::Life;
 use super::{Gather, open};
+use crate::telemetry::detail::Detail;
 use crate::telemetry::lane::Entry;
+use crate::telemetry::topology::Place;
+use flowreel_engine::model::event::{EventKind, StageEvent};
 use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
 use std::sync::PoisonError;
@@ -42,7 +45,7 @@ impl Gather {
             }
         }
         for process in dead {
-            self.bury(process, state);
+            self.bury(process);
         }
         if self.over.is_roll_called(now.since_ns(self.back_at)) {
             self.bury_unclaimed(state);
@@ -50,7 +53,7 @@ impl Gather {
         self.sources.retain(|_, source| {
             source.life == Life::Alive || now.since_ns(source.heard_at) < FORGET_NS
         });
-        let mended = self.over.mended(state, &mut self.open, &mut self.book, at);
+        let mended = self.over.mended(state, &self.open, &mut self.book, at);
         for (process, key) in mended.broken {
             if let Some(source) = self.sources.get_mut(&process) {
                 source.broken.insert(key);
@@ -59,12 +62,41 @@ impl Gather {
         mended.entries
     }
 
-    fn bury(&mut self, process: u64, state: &SystemState) {
+    /// Opens again what was closed for processes that were taken for dead and speak again, before
+    /// anything they say now.
+    pub(in crate::telemetry::recorder) fn reopen(
+        &mut self,
+        state: &SystemState,
+        at: TimeNs,
+    ) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut open_count = state.system().connections;
+        for source in self.sources.values_mut() {
+            if source.life == Life::Dead || source.buried == (0, 0) {
+                continue;
+            }
+            let (connections, authenticated) = std::mem::take(&mut source.buried);
+            source.connections += connections;
+            source.authenticated += authenticated;
+            for _ in 0..connections {
+                open_count += 1;
+                entries.push(again(EventKind::ConnectionOpened, open_count, at));
+            }
+            // Who they are is not known any more.
+            let known =
+                (0..authenticated).map(|_| again(EventKind::ConnectionAuthenticated, 0, at));
+            entries.extend(known);
+        }
+        entries
+    }
+
+    fn bury(&mut self, process: u64) {
         let Some(source) = self.sources.get_mut(&process) else {
             return;
         };
         let connections = std::mem::take(&mut source.connections);
         let authenticated = std::mem::take(&mut source.authenticated);
+        source.buried = (connections, authenticated);
         let role = source.role.clone();
         let parts = self.open.of_process(process);
         if let Some(reader) = &self.reader {
@@ -72,7 +104,7 @@ impl Gather {
             told.over.push(process);
         }
         self.over
-            .left(process, &role, parts, (connections, authenticated), state);
+            .left(process, &role, parts, (connections, authenticated));
     }
 
     fn bury_unclaimed(&mut self, state: &SystemState) {
@@ -93,8 +125,7 @@ impl Gather {
             system.authenticated.saturating_sub(authenticated),
         );
         let parts = self.open.of_process(open::UNCLAIMED);
-        self.over
-            .left(open::UNCLAIMED, "former", parts, rest, state);
+        self.over.left(open::UNCLAIMED, "former", parts, rest);
     }
 
     /// True while any other process takes part.
@@ -103,5 +134,14 @@ impl Gather {
         self.sources.values().any(|source| {
             source.life == Life::Alive && now.since_ns(source.heard_at.max(self.back_at)) <= DEAD_NS
         })
+    }
+}
+
+fn again(kind: EventKind, value: u64, at: TimeNs) -> Entry {
+    let mut event = StageEvent::new(at, kind, Place::Websocket.component());
+    event.value = value;
+    Entry {
+        event,
+        detail: Some(Box::new(Detail::of("repaired", "its process speaks again"))),
     }
 }

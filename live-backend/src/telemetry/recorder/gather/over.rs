@@ -1,41 +1,24 @@
-//! Processes that are over: what they left open is closed, or goes on where the store says.
+//! Processes that are over: what they left open is closed, jobs go back to their queues.
 //!
-//! Belongs here: asking the store, waiting for its answer. Does not belong here: noticing that a process
+//! Belongs here: closing one process after the other. Does not belong here: noticing that a process
 //! is over (gather.rs), the rules by which stays are closed (telemetry/broken.rs).
 
 use super::open::{Key, OpenVisits, Stay};
-use crate::telemetry::broken::{self, Survivor};
+use crate::telemetry::broken;
 use crate::telemetry::lane::Entry;
 use crate::telemetry::split::SplitBook;
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
-use flowreel_engine::model::id::RequestId;
 use flowreel_engine::model::state::SystemState;
 use flowreel_engine::model::time::TimeNs;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::collections::VecDeque;
 
 /// How long after Redis was reached a new recorder waits for everybody to say what they have open.
 const ROLL_CALL_NS: u64 = 3_000_000_000;
 
-/// Asks the store where the jobs of these requests are now; `None` where it cannot be asked. It is called
-/// on a thread of its own and may block.
-#[derive(Clone)]
-pub struct AskStore(pub Arc<Ask>);
-
-type Ask = dyn Fn(&[RequestId]) -> Option<Vec<Survivor>> + Send + Sync;
-
-impl fmt::Debug for AskStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AskStore")
-    }
-}
-
 /// Everything that waits to be closed.
 #[derive(Debug)]
 pub(super) struct Over {
-    ask_store: Option<AskStore>,
-    left: Vec<LeftOpen>,
+    left: VecDeque<LeftOpen>,
     is_roll_call_due: bool,
 }
 
@@ -45,14 +28,6 @@ struct LeftOpen {
     role: String,
     parts: Vec<(Key, Vec<Stay>)>,
     connections: (u64, u64),
-    answer: Answer,
-}
-
-/// What the store says.
-#[derive(Debug)]
-enum Answer {
-    Awaited(Receiver<Option<Vec<Survivor>>>),
-    Given(Option<Vec<Survivor>>),
 }
 
 /// What is to be recorded, and the parts that are closed for their process.
@@ -63,10 +38,9 @@ pub(super) struct Mended {
 }
 
 impl Over {
-    pub(super) const fn new(ask_store: Option<AskStore>, is_roll_call_due: bool) -> Self {
+    pub(super) const fn new(is_roll_call_due: bool) -> Self {
         Self {
-            ask_store,
-            left: Vec::new(),
+            left: VecDeque::new(),
             is_roll_call_due,
         }
     }
@@ -85,48 +59,28 @@ impl Over {
         role: &str,
         parts: Vec<(Key, Vec<Stay>)>,
         connections: (u64, u64),
-        state: &SystemState,
     ) {
         if parts.is_empty() && connections == (0, 0) {
             return;
         }
-        let mut requests: Vec<RequestId> = parts.iter().map(|((request, _), _)| *request).collect();
-        requests.dedup();
-        requests.retain(|request| state.request(*request).is_some());
-        let mut answer = Answer::Given(None);
-        if let Some(AskStore(ask)) = self.ask_store.clone().filter(|_| !requests.is_empty()) {
-            let (sender, receiver) = sync_channel(1);
-            let asking = std::thread::Builder::new()
-                .name("recorder-store".to_owned())
-                .spawn(move || drop(sender.send(ask(&requests))));
-            match asking {
-                Ok(_thread) => answer = Answer::Awaited(receiver),
-                Err(error) => tracing::error!(%error, "the store is not asked, no thread: {error}"),
-            }
-        }
-        self.left.push(LeftOpen {
+        self.left.push_back(LeftOpen {
             process,
             role: role.to_owned(),
             parts,
             connections,
-            answer,
         });
     }
 
-    /// Closes what can be closed by now.
+    /// Closes what one of them left.
     pub(super) fn mended(
         &mut self,
         state: &SystemState,
-        open: &mut OpenVisits,
+        open: &OpenVisits,
         book: &mut SplitBook,
         at: TimeNs,
     ) -> Mended {
         let mut mended = Mended::default();
-        let Some(index) = self.left.iter_mut().position(LeftOpen::is_answered) else {
-            return mended;
-        };
-        let left = self.left.swap_remove(index);
-        let Answer::Given(survivors) = left.answer else {
+        let Some(left) = self.left.pop_front() else {
             return mended;
         };
         let mut held = broken::Left::new();
@@ -148,15 +102,7 @@ impl Over {
                 mended.broken.push((left.process, *key));
             }
         }
-        let events = broken::mend_left(
-            state,
-            held,
-            survivors.as_deref(),
-            book,
-            |key| !open.part(key).is_empty(),
-            &left.role,
-            at,
-        );
+        let events = broken::mend_left(state, held, book, &left.role, at);
         let closed = connections_closed(state, left.connections, at);
         mended.entries = events
             .into_iter()
@@ -167,20 +113,6 @@ impl Over {
             })
             .collect();
         mended
-    }
-}
-
-impl LeftOpen {
-    /// True where the store has answered, or is not asked.
-    fn is_answered(&mut self) -> bool {
-        if let Answer::Awaited(answer) = &self.answer {
-            match answer.try_recv() {
-                Ok(found) => self.answer = Answer::Given(found),
-                Err(TryRecvError::Disconnected) => self.answer = Answer::Given(None),
-                Err(TryRecvError::Empty) => return false,
-            }
-        }
-        true
     }
 }
 

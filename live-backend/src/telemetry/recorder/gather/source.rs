@@ -25,6 +25,8 @@ pub(super) struct Source {
     pub(super) broken: BTreeSet<(RequestId, PartId)>,
     pub(super) connections: u64,
     pub(super) authenticated: u64,
+    /// Clients, and those of them who were known, that were closed for it when it was taken for dead.
+    pub(super) buried: (u64, u64),
     /// Clients it had before its stage of that number, as it told a new recorder.
     pub(super) roll_called: Option<(u64, u64, u64)>,
 }
