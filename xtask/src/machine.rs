@@ -25,8 +25,10 @@ const WINDOW: &[&str] = &[
 /// Driving the window from tests.
 const WINDOW_TESTS: &[&str] = &["xvfb", "xauth", "xdotool"];
 
-/// The queue server of the tests and what runs its stock clients; mongod is no Debian package (services).
+/// The queue server of the tests, what makes certificates for it and for relays, what runs its stock clients;
+/// mongod is no Debian package (services).
 const SERVICES: &[(&str, &str)] = &[
+    ("openssl", "openssl"),
     ("redis-server", "redis-server"),
     ("node", "nodejs"),
     ("npm", "npm"),

@@ -24,7 +24,14 @@ pub(crate) const BUILD_PROGRAMS: &[&str] =
 /// Random scenarios of a long run.
 const SWARM_LONG: &str = "4000";
 
-/// Runs all checks; `long` adds the swarm of random scenarios, the exact values with tighter intervals, and the fuzzer.
+/// Tests whose size the environment sets.
+const LARGE_TESTS: [&str; 3] = ["killed_at_any", "whoever_is_killed", "clients_at_rest"];
+/// Processes killed, and sockets at rest, in a long run.
+const KILLS_LONG: &str = "100";
+const SOCKETS_LONG: &str = "10000";
+
+/// Runs all checks; `long` adds the large sizes of tests that have two, the swarm of random scenarios, the
+/// exact values with tighter intervals, and the fuzzer.
 pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     let mut steps = Steps::default();
     steps.run("packages", || machine::provide(environment, Need::Checks));
@@ -133,6 +140,7 @@ fn run_the_tests(environment: &Environment, steps: &mut Steps, long: bool) {
         cargo(environment, &["test", "--locked", "--workspace", "--doc"])
     });
     if long {
+        steps.run("many kills, many sockets", || many(environment));
         steps.run("swarm", || {
             let profile = ["--profile", "swarm", "--no-tests", "pass"];
             let arguments = if has_nextest {
@@ -149,6 +157,22 @@ fn run_the_tests(environment: &Environment, steps: &mut Steps, long: bool) {
             Ok(Ending::Passed(format!("{SWARM_LONG} random scenarios")))
         });
     }
+}
+
+/// The tests that come in two sizes, in the large one; they are long and load the machine, so one by one.
+fn many(environment: &Environment) -> Result<Ending> {
+    let mut command = environment.cargo(&["test", "--locked", "-p", "flowreel-live-backend"]);
+    command
+        .args(["--test", "it", "--", "--test-threads", "1"])
+        .args(LARGE_TESTS)
+        .env("FLOWREEL_SERVICES", "required")
+        .env("FLOWREEL_KILLS", KILLS_LONG)
+        .env("FLOWREEL_SOCKETS", SOCKETS_LONG)
+        .env("MONGOD", services::mongod::program(environment)?);
+    process::run(&mut command)?;
+    Ok(Ending::Passed(format!(
+        "{KILLS_LONG} kills, {SOCKETS_LONG} sockets"
+    )))
 }
 
 /// Checks that ask the built programs, as a user would.

@@ -88,9 +88,18 @@ impl Schema {
 }
 
 fn object(fields: &[Field], is_open: bool) -> Value {
+    let shape_of = |field: &Field| {
+        let shape = field.schema.to_json();
+        if field.is_required {
+            shape
+        } else {
+            // `null` says the same as leaving it out.
+            json!({"anyOf": [shape, {"type": "null"}]})
+        }
+    };
     let properties: Map<String, Value> = fields
         .iter()
-        .map(|field| (field.name.to_owned(), field.schema.to_json()))
+        .map(|field| (field.name.to_owned(), shape_of(field)))
         .collect();
     let required: Vec<&str> = fields
         .iter()
@@ -118,7 +127,8 @@ mod tests {
         static FIELDS: [Field; 2] = [always("a", Schema::Id), maybe("b", Schema::Flag)];
         let shape = Schema::Object(&FIELDS).to_json();
         assert_eq!(shape["required"], json!(["a"]));
-        assert_eq!(shape["properties"]["b"]["type"], "boolean");
+        let optional = json!({"anyOf": [{"type": "boolean"}, {"type": "null"}]});
+        assert_eq!(shape["properties"]["b"], optional);
         assert_eq!(shape["additionalProperties"], false);
         assert!(
             Schema::Open(&FIELDS)

@@ -2,11 +2,11 @@
 //!
 //! Belongs here: installing once per target folder, running a script with a deadline. Does not belong here: scripts.
 //!
-//! Where node or npm is absent, or its registry cannot be reached, this is said and the test checks nothing.
+//! Where node or npm is absent, or its registry cannot be reached, this is said and the test checks nothing,
+//! unless `FLOWREEL_SERVICES=required`.
 
 use crate::harness::{Folder, PATIENCE};
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::sync_channel;
@@ -90,8 +90,6 @@ pub(crate) async fn run(modules: &Path, script: &str, arguments: &[&str]) -> Str
     printed
 }
 
-// Written past the test harness, which would hide it.
 fn skip(reason: &str) {
-    let mut out = std::io::stderr().lock();
-    drop(writeln!(out, "SKIPPED what needs npm: {reason}"));
+    crate::services::skip(&format!("npm: {reason}"));
 }

@@ -6,16 +6,19 @@
 use super::{Bench, END, START, figure, median, number, usage};
 use crate::demo::child::Running;
 use crate::{machine, process, talk};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const ROUNDS: usize = 5;
 const CONNECTIONS: &str = "16";
 const SECONDS: &str = "3";
 /// Rate of the rounds that measure latency: far below what any of them can.
 const LATENCY_RATE: &str = "1000";
+/// How often it is looked whether HAProxy listens.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const PEER: &str = "HAProxy";
 const FREE: [&str; 2] = ["GET", "/api/nothing"];
 const RECORDED: [&str; 2] = ["POST", "/api/logins"];
@@ -240,9 +243,11 @@ fn start_haproxy(bench: &Bench<'_>, upstream: &Upstream) -> Result<Option<(Runni
     // Debian puts it where only administrators look.
     let mut command = Command::new("/usr/sbin/haproxy");
     command.arg("-db").arg("-f").arg(&path);
-    let running = Running::start(command)?;
+    let mut running = Running::start(command)?;
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        std::thread::yield_now();
+        if running.ends_within(LOOK_INTERVAL)? {
+            bail!("HAProxy ended before it listened on port {port}");
+        }
     }
     Ok(Some((running, port)))
 }
