@@ -20,6 +20,7 @@ mod mix;
 mod pace;
 mod profile;
 mod reconnect;
+mod renewal;
 mod report;
 mod schedule;
 mod settings;

@@ -96,9 +96,9 @@ impl Actors {
             Class::ResetPassword => answer::reset_password(http, &user.email).await.map(drop),
             Class::Purchase => {
                 let item = format!("{ITEM}{ticket}");
-                answer::purchase(http, &user.token, &item).await.map(drop)
+                answer::purchase(http, &user.token(), &item).await.map(drop)
             }
-            Class::FriendRequest => answer::request_friend(http, &user.token, &other.id)
+            Class::FriendRequest => answer::request_friend(http, &user.token(), &other.id)
                 .await
                 .map(drop),
         }

@@ -17,6 +17,7 @@ pub struct Accepted {
 pub(super) struct LoggedIn {
     pub(super) user_id: String,
     pub(super) session_token: String,
+    pub(super) refresh_token: String,
 }
 
 /// Why an action did not work.
@@ -73,10 +74,31 @@ pub(super) async fn log_in(
     password: &str,
 ) -> Result<LoggedIn, ActionError> {
     let body = json!({ "email": email, "password": password });
-    let answer = checked(http.post("/api/logins", &body, None).await?)?;
+    logged_in(http.post("/api/logins", &body, None).await?)
+}
+
+/// The next token of a session.
+pub(super) async fn renew(http: &Http, refresh_token: &str) -> Result<LoggedIn, ActionError> {
+    let body = json!({ "refreshToken": refresh_token });
+    logged_in(http.post("/api/session", &body, None).await?)
+}
+
+/// A session that nobody is told about.
+pub(super) async fn open_session(
+    http: &Http,
+    email: &str,
+    password: &str,
+) -> Result<LoggedIn, ActionError> {
+    let body = json!({ "email": email, "password": password });
+    logged_in(http.post("/api/session", &body, None).await?)
+}
+
+fn logged_in(answer: (u16, Value)) -> Result<LoggedIn, ActionError> {
+    let answer = checked(answer)?;
     Ok(LoggedIn {
         user_id: text(&answer, "userId")?,
         session_token: text(&answer, "sessionToken")?,
+        refresh_token: text(&answer, "refreshToken")?,
     })
 }
 

@@ -8,6 +8,7 @@ use super::crowd;
 use super::http::Http;
 use super::ledger::Ledger;
 use super::listen::{Ear, Heard, SocketCounts};
+use super::renewal;
 use super::report::{LoadReport, SocketReport, Times};
 use super::settings::{LoadError, LoadSettings};
 use super::tally::Tally;
@@ -17,10 +18,13 @@ use crate::telemetry::{Class, Clock};
 use flowreel_engine::model::time::TimeNs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// Age at which a session's token is renewed; it is good for fifteen minutes.
+const RENEWAL: Duration = Duration::from_secs(600);
 /// Reports on their way to the ledger.
 const REPORT_CAPACITY: usize = 65_536;
 
@@ -126,6 +130,10 @@ async fn drive(
         reports,
         tickets: Arc::new(AtomicU64::new(0)),
     };
+    // Ends with this function.
+    let mut renewing = JoinSet::new();
+    let users = Arc::clone(&actors.users);
+    renewing.spawn(renewal::keep_fresh(users, http.clone(), clock, RENEWAL));
     let mut making = JoinSet::new();
     making.spawn(traffic::make(settings.clone(), actors, begin));
     let mut ledger = Ledger::new(begin, measured_from);

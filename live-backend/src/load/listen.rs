@@ -96,7 +96,7 @@ impl Listener {
     pub(super) async fn connect(&self) -> Result<Socket, SocketError> {
         let mut socket = Socket::connect_from(&self.base, "/", self.source).await?;
         if let Some((user, _)) = &self.owner {
-            socket.authenticate(&user.token).await?;
+            socket.authenticate(&user.token()).await?;
         }
         Ok(socket)
     }

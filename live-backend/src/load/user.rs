@@ -5,6 +5,7 @@
 
 use super::answer::{self, ActionError};
 use super::http::Http;
+use super::renewal::Session;
 use super::socket::SocketEvent;
 use crate::telemetry::Class;
 use flowreel_engine::model::time::TimeNs;
@@ -17,7 +18,7 @@ const SEEN_COUNT_MAX: usize = 4096;
 /// What the name of a bought item begins with; its request's number follows.
 pub(super) const ITEM: &str = "Item ";
 
-/// An account with a session.
+/// An account with a session; copies share it.
 #[derive(Clone, Debug)]
 pub struct User {
     /// Its address.
@@ -26,8 +27,7 @@ pub struct User {
     pub password: String,
     /// Its id in the backend.
     pub id: String,
-    /// Its session token.
-    pub token: String,
+    pub(super) session: Arc<Session>,
     pub(super) expected: Arc<Expected>,
 }
 
@@ -178,10 +178,16 @@ impl User {
         Ok(Self {
             email,
             password,
-            id: session.user_id,
-            token: session.session_token,
+            id: session.user_id.clone(),
+            session: Arc::new(Session::new(session)),
             expected: Arc::new(Expected::default()),
         })
+    }
+
+    /// Its session token of now.
+    #[must_use]
+    pub fn token(&self) -> String {
+        self.session.token()
     }
 }
 
