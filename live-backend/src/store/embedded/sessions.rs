@@ -89,7 +89,8 @@ impl Embedded {
         self.write(move |connection| {
             let ended = connection
                 .prepare_cached(
-                    "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL",
+                    "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL \
+                     AND expires_at > ?2",
                 )?
                 .execute(params![id, now.to_stored()])?;
             Ok(ended > 0)
@@ -144,7 +145,8 @@ impl Embedded {
         self.write(move |connection| {
             Ok(connection
                 .prepare_cached(
-                    "UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
+                    "UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL \
+                     AND expires_at > ?2",
                 )?
                 .execute(params![signed(user.0)?, now.to_stored()])?)
         })

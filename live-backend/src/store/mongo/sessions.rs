@@ -126,7 +126,8 @@ impl Mongo {
     }
 
     pub(crate) async fn end_session(&self, id: String, now: WallMs) -> Result<bool, StoreError> {
-        let open = doc! { "_id": id, "endedAt": Bson::Null };
+        let mut open = open_at(now);
+        open.insert("_id", id);
         self.writing(async {
             let ended = self
                 .collection::<Stored>(names::SESSIONS)
@@ -187,7 +188,8 @@ impl Mongo {
         user: UserId,
         now: WallMs,
     ) -> Result<usize, StoreError> {
-        let open = doc! { "userId": number(user)?, "endedAt": Bson::Null };
+        let mut open = open_at(now);
+        open.insert("userId", number(user)?);
         self.writing(async {
             let ended = self
                 .collection::<Stored>(names::SESSIONS)

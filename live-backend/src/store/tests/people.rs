@@ -153,10 +153,13 @@ pub(super) async fn sessions_open_rotate_once_and_end(site: &Site) {
         .open_session(session("s4", id), WallMs(8))
         .await
         .unwrap();
+    let late = store.end_session("s4".to_owned(), WallMs(100_000)).await;
+    assert!(!late.unwrap(), "past its time it was not open any more");
     assert!(end("s4").await.unwrap());
     assert!(!end("s4").await.unwrap(), "ended before");
     assert!(!end("nobody").await.unwrap());
     assert!(!is_open("s4", 13).await.unwrap());
+    assert_eq!(store.end_sessions(id, WallMs(100_000)).await.unwrap(), 0);
     assert_eq!(store.end_sessions(id, WallMs(13)).await.unwrap(), 2);
     assert_eq!(store.end_sessions(id, WallMs(14)).await.unwrap(), 0);
     assert!(!is_open("s2", 15).await.unwrap());
