@@ -5,6 +5,7 @@
 
 mod data;
 mod listen;
+mod one_secret;
 mod outage;
 mod parts;
 mod phases;
@@ -131,6 +132,14 @@ pub(crate) enum StartError {
         path: String,
         source: std::io::Error,
     },
+    #[error(
+        "the kept secret {path} is too short to keep anything secret; delete it to have one made, which ends all sessions"
+    )]
+    ShortSecret { path: String },
+    #[error(
+        "other processes on this Redis sign with another secret; give all of them the same JWT_SECRET, or one folder with --data"
+    )]
+    OtherSecret,
     #[error(
         "data folder {path} is in use by another flowreel-live; stop that one, or choose another with --data"
     )]

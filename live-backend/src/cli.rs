@@ -158,9 +158,11 @@ fn print_line(line: &str) -> std::io::Result<()> {
 
 const fn exit_code(error: &StartError) -> u8 {
     match error {
+        StartError::OtherSecret => BAD_INPUT,
         StartError::Port(_)
         | StartError::Data { .. }
         | StartError::Locked { .. }
+        | StartError::ShortSecret { .. }
         | StartError::Store { .. }
         | StartError::Queues(_)
         | StartError::Recorder(_)

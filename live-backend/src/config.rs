@@ -6,6 +6,7 @@
 mod live_view;
 mod parts;
 mod ports;
+mod proxies;
 mod recording;
 mod relay;
 mod sources;
@@ -22,6 +23,7 @@ use crate::telemetry::Place;
 use clap::{Parser, Subcommand};
 use parts::without_secret;
 use sources::Sources;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -156,6 +158,8 @@ pub(crate) struct Settings {
     pub(crate) print_ready: bool,
     pub(crate) retry_scale: f64,
     pub(crate) origins: Vec<String>,
+    /// Proxies before the balancer that are believed when they say for whom they ask.
+    pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) live_view_auth: LiveViewAuth,
     pub(crate) mail_concurrency: usize,
     pub(crate) in_app_concurrency: usize,
@@ -235,6 +239,7 @@ impl Settings {
             print_ready: args.print_ready,
             retry_scale: scale,
             live_view_auth: LiveViewAuth::read(&sources)?,
+            trusted_proxies: proxies::trusted(&sources)?,
             origins: list(
                 origins
                     .as_deref()
@@ -415,6 +420,17 @@ mod tests {
             ),
             (vec!["--queue", "amqp://:secret@host"], "amqp://***@host"),
             (vec!["--kafka", "host:9092"], "host:9092"),
+            (
+                vec!["--queue", "amqp://u:se?secret@host"],
+                "amqp://***@host",
+            ),
+            (
+                vec!["--queue", "amqp://u:s#secret@host?x=secret"],
+                "amqp://***@host`",
+            ),
+            (vec!["--queue", "u:secret@host"], "`***@host`"),
+            (vec!["--store", "u:secret://secret@host"], "`***@host`"),
+            (vec!["--kafka", "u:secret@host:9092"], "`***@host:9092`"),
             (vec!["simulate-check-ins"], "simulate-check-ins"),
         ] {
             let error = read(&args, &[]).unwrap_err();

@@ -20,6 +20,7 @@ mod operations;
 mod queue;
 pub mod queue_speed;
 mod recorder_listener;
+mod redis_client;
 mod request;
 mod router;
 mod security;

@@ -28,7 +28,7 @@ use check::Bodies;
 use flowreel_engine::model::event::Outcome;
 use forward::{Forwarder, Passing, UpstreamFault};
 use hyper::body::Incoming;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use sticky::Sticky;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,13 @@ use tokio_util::task::TaskTracker;
 
 /// Answered here while the balancer stops, by a server else.
 const HEALTH_PATHS: [&str; 2] = ["/api/health", "/health"];
+
+/// By what servers know their balancer, and whom the balancer itself believes.
+pub(crate) struct Trust {
+    pub(crate) hop_secret: HeaderValue,
+    /// Proxies before the balancer, who say for whom they ask.
+    pub(crate) proxies: Vec<IpAddr>,
+}
 
 /// The balancer; cheap to copy.
 #[derive(Clone)]
@@ -48,7 +55,7 @@ struct Inner {
     sticky: Sticky,
     forwarder: Forwarder,
     telemetry: Telemetry,
-    hop_secret: HeaderValue,
+    trust: Trust,
     readiness: Readiness,
     bodies: Bodies,
     faults: Arc<Faults>,
@@ -64,7 +71,7 @@ impl LoadBalancer {
     pub(crate) fn new(
         upstreams: Arc<Upstreams>,
         telemetry: Telemetry,
-        hop_secret: HeaderValue,
+        trust: Trust,
         readiness: Readiness,
         faults: Arc<Faults>,
         tracker: TaskTracker,
@@ -77,7 +84,7 @@ impl LoadBalancer {
                 sticky: Sticky::default(),
                 forwarder: Forwarder::new(tracker, stop),
                 telemetry,
-                hop_secret,
+                trust,
                 readiness,
                 bodies: Bodies::default(),
                 faults,
@@ -94,10 +101,10 @@ impl LoadBalancer {
             let Inner {
                 upstreams,
                 telemetry,
-                hop_secret,
+                trust,
                 ..
             } = inner.as_ref();
-            health::watch(upstreams, telemetry, hop_secret, &stop).await;
+            health::watch(upstreams, telemetry, &trust.hop_secret, &stop).await;
         });
     }
 }
@@ -161,7 +168,7 @@ impl Inner {
     /// A new request, or one of our own making whose id is known already.
     fn begin(&self, request: &Request<Incoming>, class: Class) -> Part {
         let headers = request.headers();
-        let is_ours = headers.get(HOP_HEADER) == Some(&self.hop_secret);
+        let is_ours = headers.get(HOP_HEADER) == Some(&self.trust.hop_secret);
         let announced = headers.get(PART_HEADER).filter(|_| is_ours);
         let part: Option<Part> = announced.and_then(|value| value.to_str().ok()?.parse().ok());
         match part.filter(|part| part.class == class) {
@@ -181,6 +188,11 @@ impl Inner {
         id: &str,
     ) -> Result<Response<Body>, AppError> {
         let upgrade = forward::take_upgrade(&mut request);
+        if upgrade.is_some() && !self.upstreams.has_room_for_tunnel() {
+            end(visit);
+            let message = "too many sockets are open, try again";
+            return Err(AppError::unavailable("busy", message));
+        }
         let (mut head, body) = request.into_parts();
         let (body, _room) = match self.bodies.read(body).await {
             Ok(read) => read,
@@ -189,8 +201,9 @@ impl Inner {
                 return Err(error);
             }
         };
-        forward::clean_request_headers(&mut head.headers, peer);
-        head.headers.insert(HOP_HEADER, self.hop_secret.clone());
+        forward::clean_request_headers(&mut head.headers, peer, &self.trust.proxies);
+        let hop_secret = self.trust.hop_secret.clone();
+        head.headers.insert(HOP_HEADER, hop_secret);
         if let Ok(id) = HeaderValue::from_str(id) {
             head.headers.insert(ID_HEADER, id);
         }
@@ -212,11 +225,15 @@ impl Inner {
         mut visit: Option<Visit>,
     ) -> Result<Response<Body>, AppError> {
         let wanted = asked.as_ref().and_then(|asked| self.sticky.wanted(asked));
-        let mut tried = Vec::new();
+        let (mut tried, mut is_short) = (Vec::new(), false);
         loop {
             let Some((upstream, reason)) = self.upstreams.choose(wanted, &tried) else {
                 end(visit);
-                return Err(no_server(!tried.is_empty()));
+                return Err(if is_short {
+                    AppError::unavailable("busy", "too many connections are open, try again")
+                } else {
+                    no_server(!tried.is_empty())
+                });
             };
             let part = visit.as_ref().map(Visit::part);
             if let Some(visit) = visit.take() {
@@ -228,16 +245,18 @@ impl Inner {
             drop(busy);
             match forwarded {
                 Ok(mut response) => {
-                    if let Some(asked) = &asked
-                        && self.sticky.note(asked, &upstream, &mut response).await
-                    {
-                        self.telemetry.session_stuck(upstream.place, 0);
+                    if let Some(asked) = &asked {
+                        let noted = self.sticky.note(asked, &upstream, &mut response).await;
+                        if noted.map_err(|sticky::Broken| broke_off())? {
+                            self.telemetry.session_stuck(upstream.place, 0);
+                        }
                     }
                     return Ok(response);
                 }
-                Err(UpstreamFault::Refused(refused)) => {
-                    passing = *refused;
-                    if upstream.failed() {
+                Err(UpstreamFault::Refused { unsent, is_ours }) => {
+                    passing = *unsent;
+                    is_short |= is_ours;
+                    if !is_ours && upstream.failed() {
                         self.telemetry.health_changed(upstream.place, false);
                     }
                     tried.push(upstream.index);
@@ -256,13 +275,7 @@ impl Inner {
                         "the server did not answer in time",
                     ));
                 }
-                Err(UpstreamFault::Broken) => {
-                    return Err(AppError::new(
-                        StatusCode::BAD_GATEWAY,
-                        "bad_gateway",
-                        "the server broke off while it answered; the request may have been served",
-                    ));
-                }
+                Err(UpstreamFault::Broken) => return Err(broke_off()),
             }
         }
     }
@@ -272,6 +285,14 @@ fn end(visit: Option<Visit>) {
     if let Some(visit) = visit {
         visit.end_request(Outcome::Failed);
     }
+}
+
+fn broke_off() -> AppError {
+    AppError::new(
+        StatusCode::BAD_GATEWAY,
+        "bad_gateway",
+        "the server broke off while it answered; the request may have been served",
+    )
 }
 
 fn no_server(has_tried: bool) -> AppError {
@@ -333,11 +354,16 @@ mod tests {
                 tracker.spawn(server::serve(listener, routes, stop.clone()));
             }
         }
-        let upstreams = Arc::new(Upstreams::new(servers));
+        let mut upstreams = Upstreams::new(servers);
+        upstreams.tunnels_max = 5;
+        let upstreams = Arc::new(upstreams);
         let balancer = LoadBalancer::new(
             Arc::clone(&upstreams),
             recorder.telemetry(),
-            HeaderValue::from_static("secret"),
+            Trust {
+                hop_secret: HeaderValue::from_static("secret"),
+                proxies: Vec::new(),
+            },
             Readiness::new(),
             Arc::new(Faults::default()),
             tracker.clone(),
@@ -396,6 +422,27 @@ mod tests {
             .map(|one| one.is_healthy())
             .collect();
         assert_eq!(healthy, [false, true, false]);
+        assert_eq!(running.anomalies().await, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn sockets_past_the_limit_are_refused_and_requests_are_served() {
+        let running = start([true; 3]).await;
+        let server = &running.upstreams.all()[0];
+        let mut open: Vec<_> = (0..5).map(|_| server.begin_tunnel()).collect();
+        let ask = async || {
+            let client = Client::builder(TokioExecutor::new()).build_http();
+            let request = Request::get(format!("{}/socket.io/?EIO=4", running.url))
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket");
+            let request = request.body(Body::empty()).unwrap();
+            client.request(request).await.unwrap().status()
+        };
+        assert_eq!(ask().await, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(running.post("/api/logins").await.0, StatusCode::OK);
+        open.pop();
+        assert_eq!(ask().await, StatusCode::OK);
+        drop(open);
         assert_eq!(running.anomalies().await, 0);
     }
 

@@ -64,6 +64,11 @@ impl NotificationService {
         ))
     }
 
+    /// Whether the queues answer and take more.
+    pub(crate) async fn are_queues_well(&self) -> bool {
+        self.queues.has_room() && self.queues.is_well().await
+    }
+
     /// Makes an account and welcomes its owner with the token that proves the address.
     pub(crate) async fn sign_up(
         &self,

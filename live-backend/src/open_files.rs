@@ -34,6 +34,11 @@ pub(crate) fn raise() {
     );
 }
 
+/// How many files this process may hold open.
+pub(crate) fn allowed() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

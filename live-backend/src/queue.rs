@@ -62,6 +62,9 @@ pub(crate) enum QueueError {
     Unreachable { text: String },
 }
 
+/// Longest wait for an answer that one can do without.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
 /// Figures of one queue, jobs of earlier runs included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -118,6 +121,17 @@ impl Queues {
         match self {
             Self::Embedded(queues) => queues.has_room(),
             Self::Redis(queues) => queues.has_room(),
+        }
+    }
+
+    /// Whether they answer. While Redis is away its driver tries for long, so there is a limit.
+    pub(crate) async fn is_well(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Redis(queues) => {
+                let asked = tokio::time::timeout(ANSWER_MAX, queues.is_well()).await;
+                asked.unwrap_or(false)
+            }
         }
     }
 
@@ -222,6 +236,12 @@ impl Queues {
             Self::Embedded(queues) => Ok(queues.counts()),
             Self::Redis(queues) => queues.counts().await,
         }
+    }
+
+    /// The same for pages that show much else; `None` where it cannot be had now.
+    pub(crate) async fn counts_if_any(&self) -> Option<[NamedCounts; 6]> {
+        let counted = tokio::time::timeout(ANSWER_MAX, self.counts()).await;
+        counted.ok()?.ok()
     }
 }
 

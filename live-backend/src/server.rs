@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use newcomers::{Newcomer, Newcomers};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::borrow::Borrow;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -30,6 +31,9 @@ const CONNECTIONS_MAX: usize = 20_000;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Longest time that a client takes nothing of what is written to it: who asks and never reads holds no
+/// connection for ever.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause where the system gives no connections, for instance because all file handles are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Requests in progress may take that long after a stop.
@@ -77,6 +81,16 @@ pub(crate) async fn serve(
     service: impl Answer,
     stop: CancellationToken,
 ) {
+    serve_readers(listener, service, stop, TAKE_TIMEOUT).await;
+}
+
+/// As [`serve`], for clients that take something at least that often.
+async fn serve_readers(
+    listener: impl Borrow<TcpListener> + Send,
+    service: impl Answer,
+    stop: CancellationToken,
+    take_timeout: Duration,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let newcomers = Newcomers::default();
     let mut connections = tokio::task::JoinSet::new();
@@ -92,6 +106,7 @@ pub(crate) async fn serve(
         };
         match accepted {
             (Ok((stream, peer)), Ok(slot)) => {
+                be_prompt(&stream, take_timeout);
                 let newcomer = newcomers.arrive();
                 let connection = connection(stream, peer, service.clone(), newcomer, stop.clone());
                 connections.spawn(async move {
@@ -119,6 +134,17 @@ pub(crate) async fn serve(
     }
 }
 
+/// Nothing waits for more to send, and the system ends a connection whose other end takes nothing.
+fn be_prompt(stream: &TcpStream, take_timeout: Duration) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's delay: {error}");
+    }
+    let timeout_ms = u32::try_from(take_timeout.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = set_tcp_user_timeout(stream, timeout_ms) {
+        tracing::debug!(%error, "a connection has no time limit on writing: {error}");
+    }
+}
+
 fn connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -126,9 +152,6 @@ fn connection(
     newcomer: Newcomer,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps Nagle's delay: {error}");
-    }
     let driven_out = newcomer.driven_out.clone();
     let service = hyper::service::service_fn(move |request| {
         newcomer.has_spoken();
@@ -196,6 +219,37 @@ mod tests {
 
     async fn broken() -> &'static str {
         panic!("secret cause")
+    }
+
+    #[tokio::test]
+    async fn who_asks_and_never_reads_loses_the_connection() {
+        let listener = bind("test", 0).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let (gone_in, mut gone) = tokio::sync::mpsc::channel::<()>(1);
+        // The answer holds this end as long as somebody may still take of it.
+        let endless = get(move || {
+            let held = gone_in.clone();
+            async move {
+                let pieces = futures_util::stream::repeat_with(move || {
+                    let _held = &held;
+                    Ok::<_, Infallible>(bytes::Bytes::from_static(&[7; 4096]))
+                });
+                Body::from_stream(pieces)
+            }
+        });
+        let routes = Router::new().route("/endless", endless);
+        let mut tasks = tokio::task::JoinSet::new();
+        let take_timeout = Duration::from_millis(500);
+        tasks.spawn(serve_readers(listener, routes, stop.clone(), take_timeout));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let ask = "GET /endless HTTP/1.1\r\nhost: a\r\n\r\n".repeat(3);
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        stream.readable().await.unwrap();
+        stop.cancel();
+        let ended = tokio::time::timeout(DRAIN_MAX / 2, gone.recv()).await;
+        assert_eq!(ended.expect("it is cut off"), None);
+        tasks.join_all().await;
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 
 use super::StartError;
 use crate::security::random_hex;
+use crate::security::tokens::SECRET_BYTES_MIN;
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -65,17 +66,19 @@ impl DataFolder {
             return Ok(secret);
         }
         let path = self.path.join("jwt-secret");
-        match tokio::fs::read_to_string(&path).await {
-            Ok(secret) if secret.len() >= crate::security::tokens::SECRET_BYTES_MIN => {
-                return Ok(secret);
+        let kept = match tokio::fs::read_to_string(&path).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                keep_first(&path, &random_hex::<32>()).map_err(|source| self.failed(source))?;
+                tokio::fs::read_to_string(&path).await
             }
-            Ok(_short) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(self.failed(error)),
+            read => read,
+        };
+        let secret = kept.map_err(|source| self.failed(source))?;
+        if secret.len() < SECRET_BYTES_MIN {
+            let path = path.display().to_string();
+            return Err(StartError::ShortSecret { path });
         }
-        keep_first(&path, &random_hex::<32>()).map_err(|source| self.failed(source))?;
-        let kept = tokio::fs::read_to_string(&path).await;
-        kept.map_err(|source| self.failed(source))
+        Ok(secret)
     }
 
     /// Keeps the local administrator's token where the people of this machine's account can read it.

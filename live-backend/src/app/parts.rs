@@ -69,8 +69,8 @@ pub(super) async fn open_queues(
             )))
         }
         QueuePart::Redis(address) => {
-            let url = address.with_secret();
-            let opened = Redis::open(url, telemetry.clone(), store.clone()).await;
+            let (url, ca) = (address.with_secret(), address.ca());
+            let opened = Redis::open(url, ca, telemetry.clone(), store.clone()).await;
             Ok(Queues::Redis(opened?))
         }
     }

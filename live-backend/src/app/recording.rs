@@ -137,6 +137,7 @@ async fn take_part(address: &Address, process: Process) -> Result<Shipper, Trans
 fn transport(address: &Address, wait: Duration) -> TransportSettings {
     TransportSettings {
         url: address.with_secret().to_owned(),
+        ca: address.ca().map(<[u8]>::to_vec),
         prefix: KEY_PREFIX.to_owned(),
         wait,
     }

@@ -11,13 +11,13 @@ use super::listen::{Listeners, authority, upstreams};
 use super::phases::{Phases, ended, noticed};
 use super::recording::Recording;
 use super::starting::Waiting;
-use super::{App, Readiness, StartError, parts, serve, work};
+use super::{App, Readiness, StartError, one_secret, parts, serve, work};
 use crate::config::{Ports, Process, Settings, StorePart};
 use crate::control::fan_out;
 use crate::email::transport::Mailer;
 use crate::faults::Faults;
 use crate::injection::Generated;
-use crate::load_balancer::Upstreams;
+use crate::load_balancer::{Trust, Upstreams};
 use crate::models::WallMs;
 use crate::notification_service::NotificationService;
 use crate::queue::LeftJob;
@@ -28,6 +28,7 @@ use crate::security::tokens::Tokens;
 use crate::store::{Store, StoreWriter};
 use crate::telemetry::{Place, Telemetry};
 use crate::websocket::{Bus, LiveView, ServerSockets, Sockets, live_view};
+use axum::http::HeaderValue;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,10 +84,12 @@ impl Running {
         } else {
             None
         };
+        let bus = parts::open_bus(&settings).await?;
+        let phase = &phases.relay;
+        one_secret::agree(&bus, &secret, &phase.tracker, &phase.stop).await?;
         let left = stored.as_ref().map_or(&[][..], |(_, _, left)| left);
         let recording = Recording::start(&settings, ports, left, &tokens, &phases.relay).await?;
         let telemetry = recording.telemetry();
-        let bus = parts::open_bus(&settings).await?;
         if let Some(waiting) = waiting {
             waiting.end().await;
         }
@@ -124,14 +127,13 @@ impl Running {
         if let Some(listener) = listeners.balancer.take() {
             let (upstreams, readiness) = (Arc::clone(&upstreams), readiness.clone());
             let telemetry = telemetry.clone();
+            let trust = Trust {
+                hop_secret: HeaderValue::from_str(&hop_secret)
+                    .expect("hexadecimal digits fit in a header"),
+                proxies: settings.trusted_proxies.clone(),
+            };
             serve::start_balancer(
-                listener,
-                upstreams,
-                telemetry,
-                &hop_secret,
-                readiness,
-                &faults,
-                &phases,
+                listener, upstreams, telemetry, trust, readiness, &faults, &phases,
             );
         }
         tracing::info!("the {} is ready on {:?}", settings.process.name(), ports);

@@ -8,12 +8,11 @@ use super::listen::Listeners;
 use super::phases::Phases;
 use super::{outage, supervise};
 use crate::faults::Faults;
-use crate::load_balancer::{LoadBalancer, Upstreams};
+use crate::load_balancer::{LoadBalancer, Trust, Upstreams};
 use crate::recorder_listener::{self, RecorderState};
 use crate::telemetry::{Place, Telemetry};
 use crate::websocket::{BusError, Gateway, ServerSockets};
 use crate::{gateway, router};
-use axum::http::HeaderValue;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -74,16 +73,15 @@ pub(super) fn start_balancer(
     listener: Arc<TcpListener>,
     upstreams: Arc<Upstreams>,
     telemetry: Telemetry,
-    hop_secret: &str,
+    trust: Trust,
     readiness: Readiness,
     faults: &Arc<Faults>,
     phases: &Phases,
 ) {
-    let hop_secret = HeaderValue::from_str(hop_secret).expect("hexadecimal digits fit in a header");
     let balancer = LoadBalancer::new(
         upstreams,
         telemetry,
-        hop_secret,
+        trust,
         readiness,
         Arc::clone(faults),
         phases.balancer.tracker.clone(),

@@ -7,6 +7,8 @@ use super::{Args, ConfigError, Process, Sources};
 use crate::store::MongoAddress;
 use std::fmt;
 
+/// What a certificate begins with.
+const PEM_MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// Redis's own port.
 const REDIS_PORT: u16 = 6379;
 
@@ -24,20 +26,28 @@ pub(crate) enum QueuePart {
     Redis(Address),
 }
 
-/// A service's address with its user and password; shown without them.
+/// Redis's address with its user and password, shown without them, and who vouches for it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Address(String);
+pub(crate) struct Address {
+    text: String,
+    ca: Option<Vec<u8>>,
+}
 
 impl Address {
     /// The whole address, for the service's driver only.
     pub(crate) fn with_secret(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Certificates that are trusted in place of the public ones (PEM).
+    pub(crate) fn ca(&self) -> Option<&[u8]> {
+        self.ca.as_deref()
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&without_secret(&self.0))
+        out.write_str(&without_secret(&self.text))
     }
 }
 
@@ -47,12 +57,18 @@ impl fmt::Debug for Address {
     }
 }
 
-/// An address without its user, its password, and what may stand behind a `?`.
+/// An address without its user, its password, and what may stand behind a `?` or a `#`, however badly it is
+/// written: a password may hold any of these characters itself, so the last `@` counts.
 pub(super) fn without_secret(text: &str) -> String {
-    let shown = text.split('?').next().unwrap_or(text);
-    match (shown.split_once("://"), shown.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
-        _ => shown.to_owned(),
+    let plain = |text: &str| text.split(['?', '#']).next().unwrap_or(text).to_owned();
+    let Some((secret, host)) = text.rsplit_once('@') else {
+        return plain(text);
+    };
+    let is_scheme = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '+');
+    let scheme = secret.split_once("://").map(|(scheme, _)| scheme);
+    match scheme.filter(|scheme| is_scheme(scheme)) {
+        Some(scheme) => format!("{scheme}://***@{}", plain(host)),
+        None => format!("***@{}", plain(host)),
     }
 }
 
@@ -80,7 +96,10 @@ pub(super) fn store(args: &Args, sources: &Sources<'_>) -> Result<StorePart, Con
 
 pub(super) fn queue(args: &Args, sources: &Sources<'_>) -> Result<QueuePart, ConfigError> {
     let names = ["FLOWREEL_QUEUE", "REDIS_URL"];
-    let text = match sources.text(args.queue.as_deref(), &names, "queue")? {
+    let said = sources.said(args.queue.as_deref(), &names);
+    let is_in_parts = sources.said(None, &["REDIS_HOST"]).is_some();
+    // The file's address gives way to a variable that names the host.
+    let text = match said.or_else(|| sources.kept("queue").filter(|_| !is_in_parts)) {
         Some(text) => Some(text),
         None => redis_by_its_parts(sources)?,
     };
@@ -89,12 +108,36 @@ pub(super) fn queue(args: &Args, sources: &Sources<'_>) -> Result<QueuePart, Con
     };
     let has_scheme = text.starts_with("redis://") || text.starts_with("rediss://");
     if has_scheme && redis::parse_redis_url(&text).is_some() {
-        return Ok(QueuePart::Redis(Address(text)));
+        let ca = redis_ca(&text, sources)?;
+        return Ok(QueuePart::Redis(Address { text, ca }));
     }
     Err(ConfigError(format!(
         "--queue `{}` is no queue; write `embedded`, redis://HOST:PORT or rediss://HOST:PORT",
         without_secret(&text)
     )))
+}
+
+/// What `REDIS_CA_FILE` holds.
+fn redis_ca(address: &str, sources: &Sources<'_>) -> Result<Option<Vec<u8>>, ConfigError> {
+    let named = sources.text(None, &["REDIS_CA_FILE"], "redis_ca_file")?;
+    let Some(path) = named.filter(|_| address.starts_with("rediss://")) else {
+        return Ok(None);
+    };
+    let unusable = |reason: &str| {
+        ConfigError(format!(
+            "REDIS_CA_FILE {path} {reason}; name a PEM file with the certificate that Redis's is signed by"
+        ))
+    };
+    let bytes =
+        std::fs::read(&path).map_err(|error| unusable(&format!("cannot be read ({error})")))?;
+    let is_pem = bytes
+        .windows(PEM_MARK.len())
+        .any(|window| window == PEM_MARK);
+    if is_pem {
+        Ok(Some(bytes))
+    } else {
+        Err(unusable("holds no certificate"))
+    }
 }
 
 /// An address from `REDIS_HOST` and its companions.

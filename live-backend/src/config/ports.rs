@@ -2,7 +2,7 @@
 //!
 //! Belongs here: ports, hosts, their names and defaults. Does not belong here: listening.
 
-use super::{Args, ConfigError, Sources};
+use super::{Args, ConfigError, Sources, without_secret};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Listeners counted from the base.
@@ -21,42 +21,42 @@ pub(crate) struct Ports {
 impl Ports {
     /// Ports from the base, or each from its own setting, or the documents' defaults.
     pub(super) fn read(args: &Args, sources: &Sources<'_>) -> Result<Self, ConfigError> {
-        let names = ["FLOWREEL_PORT_BASE"];
-        let base = sources.text(args.port_base.as_deref(), &names, "port_base")?;
-        if let Some(text) = base {
-            let base: u16 = text
-                .parse()
-                .ok()
-                .filter(|&base| base <= u16::MAX - LAST_OFFSET)
-                .ok_or_else(|| {
-                    ConfigError(format!(
-                        "--port-base `{text}` must be a whole number from 0 to {}",
-                        u16::MAX - LAST_OFFSET
-                    ))
-                })?;
-            let at = |offset: u16| if base == 0 { 0 } else { base + offset };
-            return Ok(Self {
-                balancer: at(0),
-                servers: [at(1), at(2), at(3)],
-                gateway: at(4),
-                recorder: at(LAST_OFFSET),
-            });
-        }
-        let port = |name, key, default| {
+        let said = sources.said(args.port_base.as_deref(), &["FLOWREEL_PORT_BASE"]);
+        let said_base = said.as_deref().map(base).transpose()?;
+        let kept_base = sources.kept("port_base").as_deref().map(base).transpose()?;
+        let port = |offset: u16, name, key, default| {
+            let is_said = sources.said(None, &[name]).is_some();
+            // The file's base gives way to a variable that names the port itself.
+            let base = said_base.or(kept_base.filter(|_| !is_said));
+            if let Some(base) = base {
+                return Ok(if base == 0 { 0 } else { base + offset });
+            }
             let whole = sources.whole(None, &[name], key, 0..=65_535, default)?;
             u16::try_from(whole).map_err(|_range| ConfigError(format!("{name} is no port")))
         };
         Ok(Self {
-            balancer: port("LOAD_BALANCER_PORT", "load_balancer_port", 8000)?,
+            balancer: port(0, "LOAD_BALANCER_PORT", "load_balancer_port", 8000)?,
             servers: [
-                port("SERVER1_PORT", "server1_port", 5001)?,
-                port("SERVER2_PORT", "server2_port", 5002)?,
-                port("SERVER3_PORT", "server3_port", 5003)?,
+                port(1, "SERVER1_PORT", "server1_port", 5001)?,
+                port(2, "SERVER2_PORT", "server2_port", 5002)?,
+                port(3, "SERVER3_PORT", "server3_port", 5003)?,
             ],
-            gateway: port("GATEWAY_PORT", "gateway_port", 3002)?,
-            recorder: port("RECORDER_PORT", "recorder_port", 8005)?,
+            gateway: port(4, "GATEWAY_PORT", "gateway_port", 3002)?,
+            recorder: port(LAST_OFFSET, "RECORDER_PORT", "recorder_port", 8005)?,
         })
     }
+}
+
+fn base(text: &str) -> Result<u16, ConfigError> {
+    let number = text.parse().ok();
+    number
+        .filter(|&base| base <= u16::MAX - LAST_OFFSET)
+        .ok_or_else(|| {
+            ConfigError(format!(
+                "--port-base `{text}` must be a whole number from 0 to {}",
+                u16::MAX - LAST_OFFSET
+            ))
+        })
 }
 
 /// Where this process listens, and where the others are found.
@@ -85,7 +85,8 @@ impl Hosts {
             let text = text.unwrap_or_else(|| Ipv4Addr::LOCALHOST.to_string());
             if text.contains(['/', '@', ' ']) {
                 return Err(ConfigError(format!(
-                    "{name} `{text}` is no host; write its name or address, without a port"
+                    "{name} `{}` is no host; write its name or address, without a port",
+                    without_secret(&text)
                 )));
             }
             Ok(text)

@@ -74,16 +74,25 @@ impl std::fmt::Debug for RemoteRelay {
 
 impl Relay {
     pub(super) fn read(args: &Args, sources: &Sources<'_>) -> Result<Self, ConfigError> {
-        let flag = args.smtp.as_deref();
-        let url = sources.text(flag, &["FLOWREEL_SMTP"], "smtp")?;
-        let host = sources.text(None, &["EMAIL_HOST"], "email_host")?;
-        match (url, host) {
-            (Some(url), _) if url == "embedded" => Ok(Self::Embedded),
-            (Some(url), _) => of_url(&url, sources).map(Self::Remote),
-            (None, Some(host)) => of_host(host, sources).map(Self::Remote),
-            (None, None) => Ok(Self::Embedded),
+        let said = sources.said(args.smtp.as_deref(), &["FLOWREEL_SMTP"]);
+        let named = said
+            .map(Named::Url)
+            .or_else(|| sources.said(None, &["EMAIL_HOST"]).map(Named::Host))
+            .or_else(|| sources.kept("smtp").map(Named::Url))
+            .or_else(|| sources.kept("email_host").map(Named::Host));
+        match named {
+            Some(Named::Url(url)) if url == "embedded" => Ok(Self::Embedded),
+            Some(Named::Url(url)) => of_url(&url, sources).map(Self::Remote),
+            Some(Named::Host(host)) => of_host(host, sources).map(Self::Remote),
+            None => Ok(Self::Embedded),
         }
     }
+}
+
+/// The two ways to name a relay; the first that is found counts.
+enum Named {
+    Url(String),
+    Host(String),
 }
 
 /// `EMAIL_HOST` with its port: a public relay, so never without TLS.
@@ -305,6 +314,8 @@ mod tests {
             (Some("smtps://u@mail.example"), vec![], "mail.example"),
             (Some("smtps://u:secret@h/path"), vec![], "***@h"),
             (None, vec![("EMAIL_HOST", "a b")], "EMAIL_HOST"),
+            (None, vec![("EMAIL_HOST", "u:secret@h")], "***@h"),
+            (Some("u:se?secret@h"), vec![], "***@h"),
             (
                 None,
                 vec![("EMAIL_HOST", "h"), ("EMAIL_USER", "u")],

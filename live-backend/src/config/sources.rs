@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Keys a settings file may have.
-const FILE_KEYS: [&str; 50] = [
+const FILE_KEYS: [&str; 52] = [
     "store",
     "queue",
     "smtp",
@@ -36,10 +36,12 @@ const FILE_KEYS: [&str; 50] = [
     "server3_host",
     "gateway_host",
     "recorder_host",
+    "trusted_proxies",
     "redis_host",
     "redis_port",
     "redis_username",
     "redis_password",
+    "redis_ca_file",
     "mail_queue_concurrency",
     "mail_queue_rate",
     "inapp_queue_rate",
@@ -139,13 +141,23 @@ impl<'a> Sources<'a> {
         names: &[&str],
         key: &'static str,
     ) -> Result<Option<String>, ConfigError> {
+        Ok(self.said(flag, names).or_else(|| self.kept(key)))
+    }
+
+    /// The flag, else the first of the variables that is set: for settings of which one excludes another, so
+    /// that the file's never goes before the environment's.
+    pub(super) fn said(&self, flag: Option<&str>, names: &[&str]) -> Option<String> {
         let variable = || {
             names
                 .iter()
                 .find_map(|&name| self.environment.values.get(name).filter(|v| !v.is_empty()))
         };
-        let found = flag.map(str::to_owned).or_else(|| variable().cloned());
-        Ok(found.or_else(|| self.file.get(key).cloned()))
+        flag.map(str::to_owned).or_else(|| variable().cloned())
+    }
+
+    /// What the file says.
+    pub(super) fn kept(&self, key: &str) -> Option<String> {
+        self.file.get(key).cloned()
     }
 
     pub(super) fn number(
@@ -242,5 +254,49 @@ mod tests {
             ),
             ("1", "two words", "x")
         );
+    }
+    #[test]
+    fn what_the_environment_names_goes_before_another_key_of_the_file() {
+        use super::super::{Args, QueuePart, Relay, Settings};
+        use clap::Parser;
+        let name = format!("flowreel-settings-{}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let text = "smtp = \"embedded\"\nqueue = \"redis://file:1\"\nport_base = 9000\n";
+        std::fs::write(&path, text).unwrap();
+        let read = |flags: &[&str], set: &[(&str, &str)]| {
+            let own = ["flowreel-live", "--config", path.to_str().unwrap()];
+            let args = Args::try_parse_from(own.iter().chain(flags)).unwrap();
+            Settings::read(&args, &Environment::of(set)).unwrap()
+        };
+        let redis = |settings: &Settings| match &settings.queue {
+            QueuePart::Redis(address) => address.with_secret().to_owned(),
+            QueuePart::Embedded => "embedded".to_owned(),
+        };
+        let plain = read(&[], &[]);
+        assert_eq!(plain.relay, Relay::Embedded);
+        assert_eq!(redis(&plain), "redis://file:1");
+        assert_eq!(plain.ports.servers, [9001, 9002, 9003]);
+        let set = [
+            ("EMAIL_HOST", "mail.example"),
+            ("REDIS_HOST", "set"),
+            ("SERVER2_PORT", "6002"),
+        ];
+        let named = read(&[], &set);
+        assert!(matches!(named.relay, Relay::Remote(_)), "{:?}", named.relay);
+        assert_eq!(redis(&named), "redis://set:6379");
+        assert_eq!(named.ports.servers, [9001, 6002, 9003]);
+        let flags = [
+            "--smtp",
+            "embedded",
+            "--queue",
+            "redis://flag:2",
+            "--port-base",
+            "7000",
+        ];
+        let flagged = read(&flags, &set);
+        assert_eq!(flagged.relay, Relay::Embedded);
+        assert_eq!(redis(&flagged), "redis://flag:2");
+        assert_eq!(flagged.ports.servers, [7001, 7002, 7003]);
+        std::fs::remove_file(path).unwrap();
     }
 }

@@ -6,7 +6,6 @@
 //! stand together, counters end in `_total`, times are in seconds, the last line is `# EOF`.
 
 use crate::app::App;
-use crate::error::AppError;
 use crate::queue::NamedCounts;
 use crate::router::ServerState;
 use crate::telemetry::status::{LiveStatus, Spread};
@@ -18,23 +17,23 @@ use std::sync::Arc;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(crate) async fn show(State(server): State<ServerState>) -> Result<impl IntoResponse, AppError> {
+pub(crate) async fn show(State(server): State<ServerState>) -> impl IntoResponse {
     answer(&server.app).await
 }
 
 /// As [`show`], for the gateway's listener.
-pub(crate) async fn show_at_gateway(
-    State(app): State<Arc<App>>,
-) -> Result<impl IntoResponse, AppError> {
+pub(crate) async fn show_at_gateway(State(app): State<Arc<App>>) -> impl IntoResponse {
     answer(&app).await
 }
 
-async fn answer(app: &App) -> Result<impl IntoResponse + use<>, AppError> {
-    let queues = app.queues.counts().await?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text(app, &queues)))
+/// Everything that is known: an outage is when the rest of the page is needed most.
+async fn answer(app: &App) -> impl IntoResponse + use<> {
+    let queues = app.queues.counts_if_any().await;
+    let text = text(app, queues.as_ref().map(<[NamedCounts; 6]>::as_slice));
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }
 
-fn text(app: &App, queue_counts: &[NamedCounts]) -> String {
+fn text(app: &App, queue_counts: Option<&[NamedCounts]>) -> String {
     let status = app.telemetry.status();
     let mut page = Page::default();
     page.family("flowreel_build", "info", "", "The program.");
@@ -176,7 +175,15 @@ fn components(page: &mut Page, status: &LiveStatus) {
     }
 }
 
-fn queues(page: &mut Page, queues: &[NamedCounts]) {
+fn queues(page: &mut Page, queues: Option<&[NamedCounts]>) {
+    page.family(
+        "flowreel_queues_up",
+        "gauge",
+        "",
+        "1 where the queues answer; 0 leaves their figures out.",
+    );
+    page.line("flowreel_queues_up", &[], u8::from(queues.is_some()));
+    let queues = queues.unwrap_or_default();
     page.family(
         "flowreel_queue_jobs",
         "gauge",

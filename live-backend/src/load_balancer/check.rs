@@ -108,11 +108,7 @@ impl Bodies {
             };
             read_bytes += data.len();
             if read_bytes <= BODY_BYTES_MAX {
-                let taken = self.take(data.len())?;
-                match &mut room {
-                    Some(room) => room.merge(taken),
-                    None => room = Some(taken),
-                }
+                self.cover(&mut room, read_bytes)?;
                 if first.is_empty() {
                     first = data;
                 } else {
@@ -138,8 +134,24 @@ impl Bodies {
         Ok((whole.freeze(), room))
     }
 
+    /// Lets the room grow to so many bytes; a body in many small pieces takes no more than one in one.
+    fn cover(&self, room: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), AppError> {
+        let held_bytes = room
+            .as_ref()
+            .map_or(0, |room| room.num_permits() * UNIT_BYTES);
+        if bytes <= held_bytes {
+            return Ok(());
+        }
+        let taken = self.take(bytes - held_bytes)?;
+        match room {
+            Some(room) => room.merge(taken),
+            None => *room = Some(taken),
+        }
+        Ok(())
+    }
+
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, AppError> {
-        let units = u32::try_from(bytes / UNIT_BYTES + 1).unwrap_or(u32::MAX);
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let taken = Arc::clone(&self.room).try_acquire_many_owned(units);
         taken.map_err(|_full| {
             AppError::unavailable("busy", "too many bodies are on their way, try again")
@@ -183,9 +195,22 @@ mod tests {
     #[test]
     fn bodies_take_room_and_give_it_back() {
         let bodies = Bodies::default();
-        let taken = bodies.take(ROOM_UNITS * UNIT_BYTES - UNIT_BYTES).unwrap();
+        let taken = bodies.take(ROOM_UNITS * UNIT_BYTES).unwrap();
         assert!(bodies.take(1).is_err());
         drop(taken);
         assert!(bodies.take(1).is_ok());
+    }
+
+    #[test]
+    fn a_body_in_many_pieces_takes_the_room_of_its_bytes() {
+        let bodies = Bodies::default();
+        let mut room = None;
+        for read_bytes in 1..=BODY_BYTES_MAX {
+            bodies.cover(&mut room, read_bytes).unwrap();
+        }
+        let units = BODY_BYTES_MAX / UNIT_BYTES;
+        assert_eq!(bodies.room.available_permits(), ROOM_UNITS - units);
+        drop(room);
+        assert_eq!(bodies.room.available_permits(), ROOM_UNITS);
     }
 }

@@ -5,7 +5,7 @@
 use super::line::{AnswerBody, AskFault, Line, Outgoing};
 use super::tunnel::{self, End};
 use super::upstream::Upstream;
-use crate::middleware::record::{self, PROXIED};
+use crate::middleware::record::{self, FORWARDED_FOR, PROXIED};
 use crate::telemetry::Stamp;
 use crate::telemetry::journey::{PART_HEADER, TIME_HEADER};
 use axum::body::Body;
@@ -18,7 +18,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -67,7 +67,11 @@ pub(super) struct Passing {
 /// Why a server did not answer.
 pub(super) enum UpstreamFault {
     /// It was not reached, so another may be tried.
-    Refused(Box<Passing>),
+    Refused {
+        unsent: Box<Passing>,
+        /// This program or its system had no connection left to give: nothing is known of the server.
+        is_ours: bool,
+    },
     /// It took too long.
     Late,
     /// It was reached and broke off.
@@ -133,8 +137,9 @@ impl Forwarder {
                 Answered::Unsent(unsent) => request = *unsent,
             }
         }
-        let Ok(line) = Line::open(&upstream.authority).await else {
-            return Err(refused(request, upgrade));
+        let line = match Line::open(&upstream.authority).await {
+            Ok(line) => line,
+            Err(error) => return Err(refused(request, upgrade, is_ours(&error))),
         };
         match answered(line, request, upstream).await? {
             Answered::Whole(response, line) => {
@@ -147,7 +152,7 @@ impl Forwarder {
                     None => Ok(whole(response, line, upstream)),
                 }
             }
-            Answered::Unsent(request) => Err(refused(*request, upgrade)),
+            Answered::Unsent(request) => Err(refused(*request, upgrade, false)),
         }
     }
 
@@ -186,8 +191,24 @@ enum Answered {
     Unsent(Box<Outgoing>),
 }
 
-fn refused(request: Outgoing, upgrade: Option<ClientUpgrade>) -> UpstreamFault {
-    UpstreamFault::Refused(Box::new(Passing { request, upgrade }))
+fn refused(request: Outgoing, upgrade: Option<ClientUpgrade>, is_ours: bool) -> UpstreamFault {
+    UpstreamFault::Refused {
+        unsent: Box::new(Passing { request, upgrade }),
+        is_ours,
+    }
+}
+
+/// Whether a connection failed for want of something of our own: handles, memory, a free port.
+pub(super) fn is_ours(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let own = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRNOTAVAIL,
+    ];
+    Errno::from_io_error(error).is_some_and(|error| own.contains(&error))
 }
 
 async fn answered(
@@ -248,21 +269,46 @@ pub(super) fn take_upgrade(request: &mut Request<Incoming>) -> Option<ClientUpgr
 }
 
 /// Removes what speaks of the client's connection only, and names the client.
-pub(super) fn clean_request_headers(headers: &mut HeaderMap, peer: SocketAddr) {
+pub(super) fn clean_request_headers(
+    headers: &mut HeaderMap,
+    peer: SocketAddr,
+    trusted_proxies: &[IpAddr],
+) {
+    // Before anything is removed: the client itself says what `Connection` names.
+    let is_proxied = record::is_proxied(headers);
+    let client = client_of(headers, peer.ip().to_canonical(), trusted_proxies);
     remove_hop_headers(headers);
     headers.remove(header::UPGRADE);
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::EXPECT);
-    let is_proxied = record::is_proxied(headers);
     for name in BALANCERS_ONLY {
         headers.remove(name);
     }
     if is_proxied {
         headers.insert(PROXIED, HeaderValue::from_static("1"));
     }
-    if let Ok(address) = HeaderValue::from_str(&peer.ip().to_string()) {
+    if let Ok(address) = HeaderValue::from_str(&client.to_string()) {
         headers.insert("x-forwarded-for", address);
     }
+}
+
+/// Who asks: behind proxies that are believed, whom the last one names that another does not answer for.
+fn client_of(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpAddr]) -> IpAddr {
+    let named = headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    let mut client = peer;
+    for name in named.rev() {
+        if !trusted_proxies.contains(&client) {
+            break;
+        }
+        let Ok(address) = name.trim().parse::<IpAddr>() else {
+            break;
+        };
+        client = address.to_canonical();
+    }
+    client
 }
 
 fn remove_hop_headers(headers: &mut HeaderMap) {
@@ -286,6 +332,9 @@ fn remove_hop_headers(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
+    const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
     #[test]
     fn headers_of_one_hop_end_here() {
@@ -306,7 +355,7 @@ mod tests {
                 HeaderValue::from_static(value),
             );
         }
-        clean_request_headers(&mut headers, SocketAddr::from(([127, 0, 0, 1], 9)));
+        clean_request_headers(&mut headers, HERE, &[]);
         let mut left: Vec<_> = headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
@@ -318,5 +367,57 @@ mod tests {
             ("x-forwarded-for", "127.0.0.1"),
         ];
         assert_eq!(left, expected);
+    }
+    #[test]
+    fn a_client_cannot_take_away_that_a_proxy_brought_it() {
+        for named in ["close, x-forwarded-for, x-flowreel-proxied", "forwarded"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONNECTION, HeaderValue::from_static(named));
+            headers.insert("x-forwarded-for", HeaderValue::from_static("9.9.9.9"));
+            clean_request_headers(&mut headers, HERE, &[]);
+            assert!(headers.contains_key(PROXIED), "{named}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_for_whom_it_asks() {
+        let near = [HERE.ip(), IpAddr::from([10, 0, 0, 1])];
+        for (trusted, said, client) in [
+            (&near[..0], &["9.9.9.9"][..], "127.0.0.1"),
+            (&near[1..], &["9.9.9.9"], "127.0.0.1"),
+            (&near[..1], &["9.9.9.9"], "9.9.9.9"),
+            (&near[..1], &["8.8.8.8, 9.9.9.9"], "9.9.9.9"),
+            (&near[..1], &["8.8.8.8", " 9.9.9.9 "], "9.9.9.9"),
+            (&near, &["8.8.8.8, 9.9.9.9, 10.0.0.1"], "9.9.9.9"),
+            (&near[..1], &["9.9.9.9, 10.0.0.1"], "10.0.0.1"),
+            (&near[..1], &["::ffff:9.9.9.9"], "9.9.9.9"),
+            (&near[..1], &["9.9.9.9, unknown"], "127.0.0.1"),
+            (&near[..1], &[], "127.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in said {
+                headers.append("x-forwarded-for", HeaderValue::from_static(value));
+            }
+            clean_request_headers(&mut headers, HERE, trusted);
+            assert_eq!(headers["x-forwarded-for"], client, "{trusted:?} {said:?}");
+            assert_eq!(headers.contains_key(PROXIED), !said.is_empty());
+        }
+    }
+
+    #[test]
+    fn want_of_our_own_tells_nothing_about_a_server() {
+        use rustix::io::Errno;
+        for own in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::ADDRNOTAVAIL,
+        ] {
+            assert!(is_ours(&own.into()), "{own}");
+        }
+        for other in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
+            assert!(!is_ours(&other.into()), "{other}");
+        }
+        assert!(!is_ours(&std::io::ErrorKind::TimedOut.into()));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: asking. Does not belong here: what follows from the answer (upstream).
 
+use super::forward::is_ours;
 use super::upstream::{Upstream, Upstreams};
 use crate::controllers::health::DRAINING_HEADER;
 use crate::middleware::record::HOP_HEADER;
@@ -59,6 +60,11 @@ async fn check(
         return;
     };
     let answer = tokio::time::timeout(TIMEOUT, client.request(request)).await;
+    if let Ok(Err(error)) = &answer
+        && is_our_own(error)
+    {
+        return;
+    }
     upstream.was_there(matches!(answer, Ok(Ok(_))));
     let changed = match answer {
         Ok(Ok(response)) if response.status().is_success() => upstream.checked(true),
@@ -77,4 +83,10 @@ async fn check(
             "health of {server} changed, healthy: {is_healthy}"
         );
     }
+}
+
+/// Whether the check failed for want of something of our own; then it tells nothing about the server.
+fn is_our_own(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|error| error.downcast_ref().is_some_and(is_ours))
 }

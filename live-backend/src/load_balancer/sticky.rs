@@ -30,6 +30,10 @@ pub(super) struct Sticky {
     sessions: Mutex<Sessions>,
 }
 
+/// A server did not answer a handshake to its end.
+#[derive(Debug)]
+pub(super) struct Broken;
+
 /// What a Socket.IO request says of its session.
 pub(super) struct Asked {
     sid: Option<String>,
@@ -55,28 +59,33 @@ struct Sessions {
 impl Sticky {
     /// The server this request must go to, where it matters.
     pub(super) fn wanted(&self, asked: &Asked) -> Option<usize> {
-        if let Some(sid) = &asked.sid {
-            return self.sessions().servers.get(sid).copied();
-        }
-        asked.server_number?.checked_sub(1)
+        let of_session = |sid: &String| self.sessions().servers.get(sid).copied();
+        let known = asked.sid.as_ref().and_then(of_session);
+        // A balancer that was started anew knows no session, and the cookie still does.
+        known.or_else(|| asked.server_number?.checked_sub(1))
     }
 
     /// Learns from the answer where a session lives; the answer is whether it is a new one.
+    ///
+    /// # Errors
+    /// [`Broken`] where the answer to a handshake does not come whole.
     pub(super) async fn note(
         &self,
         asked: &Asked,
         upstream: &Upstream,
         response: &mut Response<Body>,
-    ) -> bool {
+    ) -> Result<bool, Broken> {
         if asked.sid.is_some() || !response.status().is_success() {
-            return false;
+            return Ok(false);
         }
         let body = std::mem::take(response.body_mut());
-        let Ok(bytes) = Limited::new(body, HANDSHAKE_BYTES_MAX).collect().await else {
-            tracing::warn!("a handshake's answer is too long or broke off");
-            return false;
-        };
-        let bytes = bytes.to_bytes();
+        let read = Limited::new(body, HANDSHAKE_BYTES_MAX).collect().await;
+        let bytes = read
+            .map_err(|error| {
+                tracing::warn!(%error, "a handshake's answer is too long or broke off: {error}");
+                Broken
+            })?
+            .to_bytes();
         let sid = session_id(&bytes);
         *response.body_mut() = Body::from(bytes);
         let text = format!(
@@ -88,9 +97,9 @@ impl Sticky {
         }
         if let Some(sid) = sid {
             self.remember(sid, upstream.index);
-            return true;
+            return Ok(true);
         }
-        false
+        Ok(false)
     }
 
     fn remember(&self, sid: String, index: usize) {
@@ -159,6 +168,7 @@ mod tests {
             sticky
                 .note(&handshake, &upstreams.all()[1], &mut response)
                 .await
+                .unwrap()
         );
         let set_cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
         assert!(set_cookie.starts_with("flowreel_server=2;"), "{set_cookie}");
@@ -170,6 +180,25 @@ mod tests {
         )
         .unwrap();
         assert_eq!(sticky.wanted(&poll), Some(1));
+        let restarted = Sticky::default();
+        assert_eq!(restarted.wanted(&poll), Some(2), "the cookie's");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_breaks_off_is_no_answer() {
+        let upstreams = Upstreams::new([(Place::Server1, String::new())]);
+        let sticky = Sticky::default();
+        let handshake = asked("/socket.io/?EIO=4&transport=polling", None).unwrap();
+        let broken = [Ok("0{"), Err(std::io::Error::other("reset"))];
+        let long = "0".repeat(HANDSHAKE_BYTES_MAX + 1);
+        for body in [
+            Body::from_stream(futures_util::stream::iter(broken)),
+            Body::from(long),
+        ] {
+            let mut response = Response::new(body);
+            let noted = sticky.note(&handshake, &upstreams.all()[0], &mut response);
+            assert!(noted.await.is_err());
+        }
     }
 
     #[test]

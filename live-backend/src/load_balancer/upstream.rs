@@ -3,12 +3,16 @@
 //! Belongs here: choice and counts. Does not belong here: connections (forward), checks (health).
 
 use super::line::IdleLines;
+use crate::open_files;
 use crate::telemetry::Place;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Checks that must fail in a row before a server counts as down; a refused connection counts at once.
 const FAILED_CHECKS_MAX: u32 = 2;
+
+/// Handles that one upgraded connection takes where the servers are in the same process.
+const TUNNEL_HANDLES: u64 = 3;
 
 /// One server.
 pub(crate) struct Upstream {
@@ -154,6 +158,9 @@ pub(crate) struct Upstreams {
     servers: Vec<Arc<Upstream>>,
     turn: AtomicUsize,
     algorithm: AtomicU8,
+    /// Upgraded connections to all servers together: as many as the system gives handles for, less an
+    /// eighth, so that requests are still served.
+    pub(super) tunnels_max: u64,
 }
 
 impl Upstreams {
@@ -168,6 +175,7 @@ impl Upstreams {
             servers,
             turn: AtomicUsize::new(0),
             algorithm: AtomicU8::new(Algorithm::RoundRobin as u8),
+            tunnels_max: open_files::allowed() / 8 * 7 / TUNNEL_HANDLES,
         }
     }
 
@@ -187,6 +195,12 @@ impl Upstreams {
 
     pub(crate) fn all(&self) -> &[Arc<Upstream>] {
         &self.servers
+    }
+
+    /// Whether another connection may be upgraded.
+    pub(super) fn has_room_for_tunnel(&self) -> bool {
+        let open = |upstream: &Arc<Upstream>| upstream.tunnels.load(Ordering::Relaxed);
+        self.servers.iter().map(open).sum::<u64>() < self.tunnels_max
     }
 
     /// The wanted server where it is healthy, else one by the algorithm; none tried before.
@@ -286,6 +300,20 @@ mod tests {
             Some(upstreams.algorithm())
         );
         assert_eq!(Algorithm::from_name("fastest"), None);
+    }
+
+    #[test]
+    fn upgraded_connections_are_counted_over_all_servers() {
+        let mut upstreams = three();
+        assert!(upstreams.tunnels_max > 0, "by the handles there are");
+        upstreams.tunnels_max = 4;
+        let open = |index: usize| upstreams.all()[index].begin_tunnel();
+        let mut tunnels: Vec<Tunnel> = (0..3).map(open).collect();
+        assert!(upstreams.has_room_for_tunnel());
+        tunnels.push(open(0));
+        assert!(!upstreams.has_room_for_tunnel());
+        tunnels.pop();
+        assert!(upstreams.has_room_for_tunnel());
     }
 
     #[test]

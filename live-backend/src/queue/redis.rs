@@ -48,13 +48,15 @@ struct Inner {
 }
 
 impl Redis {
-    /// Connects; the URL may name a user, a password, a database, and TLS (`rediss://`).
+    /// Connects; the URL may name a user, a password, a database, and TLS (`rediss://`), where `ca` is trusted
+    /// in place of the public certificates.
     pub(crate) async fn open(
         url: &str,
+        ca: Option<&[u8]>,
         telemetry: Telemetry,
         store: Store,
     ) -> Result<Self, QueueError> {
-        let link = Link::open(url).await?;
+        let link = Link::open(url, ca).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 link,
@@ -71,6 +73,11 @@ impl Redis {
     /// Whether another request's jobs may be accepted, by the last figures this process has seen.
     pub(crate) fn has_room(&self) -> bool {
         self.inner.outbox.has_room()
+    }
+
+    /// Whether Redis answers.
+    pub(crate) async fn is_well(&self) -> bool {
+        self.inner.link.answers().await
     }
 
     /// The run that is recorded, as its id's digits.

@@ -10,9 +10,11 @@ use crate::middleware::caller::Caller;
 use crate::middleware::record::ClientAddress;
 use crate::security::tokens::Permission;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::header;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::net::IpAddr;
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,22 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     response
 }
 
+/// A browser sends the name that its page was loaded from; a stranger's name that was made to lead here is
+/// none of ours (DNS rebinding).
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| {
+        let authority = Authority::try_from(host.as_bytes()).ok()?;
+        let has_user = authority.as_str().contains('@');
+        (!has_user).then(|| authority.host().trim_matches(['[', ']']).to_owned())
+    });
+    host.is_some_and(|host| {
+        host.eq_ignore_ascii_case("localhost")
+            || host
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback())
+    })
+}
+
 async fn admit(guard: Guard, request: Request) -> Result<Request, AppError> {
     let (mut head, body) = request.into_parts();
     let is_local = guard.access == Access::MonitorOrLocal
@@ -87,7 +105,8 @@ async fn admit(guard: Guard, request: Request) -> Result<Request, AppError> {
         && head
             .extensions
             .get::<ClientAddress>()
-            .is_some_and(ClientAddress::is_local);
+            .is_some_and(ClientAddress::is_local)
+        && names_this_machine(&head.headers);
     if guard.access != Access::Anyone && !is_local {
         let caller = Caller::from_request_parts(&mut head, &guard.server).await?;
         let named = RawPathParams::from_request_parts(&mut head, &()).await.ok();
@@ -100,4 +119,33 @@ async fn admit(guard: Guard, request: Request) -> Result<Request, AppError> {
     }
     head.extensions.insert(guard.fields);
     Ok(Request::from_parts(head, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn only_names_of_this_machine_count_as_such() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("LOCALHOST:8000", true),
+            ("127.0.0.1:8000", true),
+            ("127.9.9.9", true),
+            ("[::1]:8000", true),
+            ("evil.example", false),
+            ("127.0.0.1.evil.example:8000", false),
+            ("localhost.evil.example", false),
+            ("evil.example@localhost", false),
+            ("10.0.0.1", false),
+            ("0.0.0.0:8000", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            assert_eq!(names_this_machine(&headers), expected, "{host}");
+        }
+        assert!(!names_this_machine(&HeaderMap::new()), "it names nothing");
+    }
 }

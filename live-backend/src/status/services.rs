@@ -4,6 +4,7 @@
 
 use super::{PATIENCE, PartStatus};
 use crate::config::{Address, QueuePart, Relay, RemoteRelay, Security, Settings, StorePart};
+use crate::redis_client::redis_client;
 use crate::store::MongoAddress;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -71,7 +72,8 @@ fn by_health(id: &str, healths: &[&Value]) -> Option<String> {
 }
 
 async fn redis(address: &Address) -> Result<(), String> {
-    let client = redis::Client::open(address.with_secret()).map_err(|error| error.to_string())?;
+    let client = redis_client(address.with_secret(), address.ca());
+    let client = client.map_err(|error| error.to_string())?;
     let asking = async {
         let mut connection = client.get_multiplexed_async_connection().await?;
         redis::cmd("PING")

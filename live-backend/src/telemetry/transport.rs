@@ -42,6 +42,8 @@ const LEASE: &str = "if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 pub struct TransportSettings {
     /// `redis://…` or `rediss://…`.
     pub url: String,
+    /// Certificates trusted in place of the public ones (PEM), for `rediss://`.
+    pub ca: Option<Vec<u8>>,
     /// What the names of all keys begin with; runs beside each other on one Redis need different ones.
     pub prefix: String,
     /// How long a process that starts waits for Redis and for the recorder's run.

@@ -8,6 +8,7 @@
 //! notification that nobody confirms is sent again.
 
 use crate::config::Address;
+use crate::redis_client::redis_client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{
     AsyncCommands, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
@@ -93,7 +94,7 @@ impl Bus {
             .set_max_delay(RECONNECT_MAX)
             .set_response_timeout(Some(ANSWER_TIMEOUT))
             .set_connection_timeout(Some(ANSWER_TIMEOUT));
-        let client = redis::Client::open(info)?;
+        let client = redis_client(info, address.ca())?;
         // The manager tries again whatever is wrong, and a wrong password stays wrong.
         drop(client.get_multiplexed_async_connection().await?);
         let connection = ConnectionManager::new_with_config(client, config).await?;
@@ -104,7 +105,7 @@ impl Bus {
     }
 
     /// The connection, for commands beside the messages; `None` within one process.
-    pub(super) fn redis(&self) -> Option<ConnectionManager> {
+    pub(crate) fn redis(&self) -> Option<ConnectionManager> {
         self.redis.clone()
     }
 

@@ -126,6 +126,11 @@ async fn the_live_view_is_open_to_this_machine_and_not_to_whom_a_proxy_brings() 
                 ("x-forwarded-for: 1.2.3.4\r\n", None, 401),
                 ("forwarded: for=1.2.3.4\r\n", None, 401),
                 (
+                    "connection: x-forwarded-for\r\nx-forwarded-for: 1.2.3.4\r\n",
+                    None,
+                    401,
+                ),
+                (
                     "x-forwarded-for: 1.2.3.4\r\n",
                     Some(backend.admin_token.as_str()),
                     200,
@@ -142,6 +147,33 @@ async fn the_live_view_is_open_to_this_machine_and_not_to_whom_a_proxy_brings() 
                     found == expected || expected == 200 && is_unknown,
                     "{path} {proxied}: {found}"
                 );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_whose_name_was_made_to_lead_here_reads_nothing() {
+    let folder = Folder::new();
+    let backend = Backend::start(folder.path(), &[]);
+    let server = backend.ready()["urls"]["server-1"].as_str().unwrap();
+    let admin = bearer(Some(backend.admin_token.as_str()));
+    for path in ["/api/live-view/status", "/api/live-view/reel"] {
+        for url in [backend.http.base(), server] {
+            for (host, token, expected) in [
+                ("localhost:8000", "", 200),
+                ("127.0.0.1", "", 200),
+                ("[::1]:8000", "", 200),
+                ("evil.example", "", 401),
+                ("evil.example:8000", "", 401),
+                ("127.0.0.1.evil.example", "", 401),
+                ("evil.example", admin.as_str(), 200),
+            ] {
+                let text = request(&format!("GET {path}"), token, "");
+                let text = text.replace("host: 127.0.0.1\r\n", &format!("host: {host}\r\n"));
+                let mut raw = Raw::connect(url).await;
+                raw.send(text).await;
+                assert_eq!(status(&raw.head().await), expected, "{path} at {host}");
             }
         }
     }

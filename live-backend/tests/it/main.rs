@@ -57,9 +57,15 @@ mod roles;
 #[cfg(test)]
 mod roles_kills;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod service_logins;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod shortage;
 #[cfg(test)]
 mod socket_limits;
 #[cfg(test)]

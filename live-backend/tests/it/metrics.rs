@@ -1,6 +1,7 @@
 //! `GET /metrics` is OpenMetrics text on every listener, and tells what happened.
 
-use crate::harness::{Backend, Folder};
+use crate::harness::{Backend, Folder, until};
+use crate::services::Redis;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
@@ -82,4 +83,33 @@ async fn monitoring_systems_can_read_every_listener() {
         text.contains("flowreel_component_arrivals_total{component=\"balancer\"} 2\n"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn monitoring_goes_on_while_redis_is_away() {
+    let Some(mut redis) = Redis::start().await else {
+        return;
+    };
+    let folder = Folder::new();
+    let backend = Backend::start(folder.path(), &["--queue", &redis.url()]);
+    let look = async |is_up: bool, word: &str| {
+        until(&format!("the system to be {word}"), async || {
+            let text = metrics(backend.http.base()).await;
+            families(&text);
+            let line = format!("flowreel_queues_up {}\n", u8::from(is_up));
+            let has_figures = text.contains("flowreel_queue_jobs{");
+            let status = backend.status().await;
+            let is_all = text.contains(&line)
+                && has_figures == is_up
+                && status["jobs"].is_array() == is_up
+                && status["metrics"]["systemStatus"] == word;
+            is_all.then_some(())
+        })
+        .await;
+    };
+    look(true, "healthy").await;
+    redis.kill();
+    look(false, "critical").await;
+    redis.restart().await;
+    look(true, "healthy").await;
 }

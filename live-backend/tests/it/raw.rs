@@ -39,6 +39,18 @@ impl Raw {
             .expect("an answer")
     }
 
+    /// The body that this head announces.
+    pub(crate) async fn body(&mut self, head: &str) -> String {
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let length = length.and_then(|length| length.parse().ok());
+        let mut bytes = vec![0; length.expect("a length")];
+        let reading = tokio::time::timeout(PATIENCE, self.0.read_exact(&mut bytes));
+        reading.await.expect("an answer").expect("it comes whole");
+        String::from_utf8(bytes).expect("text")
+    }
+
     /// Everything until the server closes the connection.
     pub(crate) async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -69,7 +81,9 @@ pub(crate) fn request(line: &str, headers: &str, body: &str) -> String {
             body.len()
         )
     };
-    format!("{line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}{length}\r\n{body}")
+    format!(
+        "{line} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{headers}{length}\r\n{body}"
+    )
 }
 
 /// `Authorization`, or nothing.

@@ -107,7 +107,7 @@ impl Drop for Relay {
 }
 
 /// A certificate for 127.0.0.1 and localhost, signed by itself.
-fn certificate(folder: &Path) {
+pub(crate) fn certificate(folder: &Path) {
     let made = Command::new("openssl")
         .args([
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",

@@ -160,6 +160,13 @@ impl Mongod {
         self.is_primary(false).await;
     }
 
+    /// Starts it again, from now on with these further arguments.
+    pub(crate) async fn restart_with(&mut self, arguments: &[&str]) {
+        let further = arguments.iter().map(|&argument| argument.to_owned());
+        self.0.command.extend(further);
+        self.restart().await;
+    }
+
     async fn is_primary(&self, is_new: bool) {
         let port = self.0.port;
         let direct = format!(

@@ -7,8 +7,9 @@
 use super::bull_priority;
 use super::parcel::Parcel;
 use crate::queue::{QUEUES, QueueError};
+use crate::redis_client::redis_client;
 use crate::telemetry::Place;
-use bullmq::options::RedisConnectionOptions;
+use bullmq::options::{RedisConnectionOptions, TlsCerts};
 use bullmq::queue::BulkJob;
 use bullmq::redis_connection::{ManagedConn, RedisConnection};
 use bullmq::{Queue, QueueKeys, QueueOptions};
@@ -25,14 +26,19 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) async fn open(url: &str) -> Result<Self, QueueError> {
+    pub(super) async fn open(url: &str, ca: Option<&[u8]>) -> Result<Self, QueueError> {
         // Settings behind the `?` are for the bus, which may want another protocol.
         let url = url.split('?').next().unwrap_or(url);
+        let certificates = |ca: &[u8]| TlsCerts {
+            root_cert: Some(ca.to_vec()),
+            ..TlsCerts::default()
+        };
         let options = RedisConnectionOptions {
             url: url.to_owned(),
+            tls_certs: ca.map(certificates),
             ..RedisConnectionOptions::default()
         };
-        greet(url).await?;
+        greet(url, ca).await?;
         let connection = RedisConnection::new_managed_only(&options).await;
         let connection = connection.map_err(unreachable)?;
         let mut queues = Vec::with_capacity(QUEUES.len());
@@ -74,6 +80,13 @@ impl Link {
         self.connection.pipe(pipe).await.map_err(unreachable)
     }
 
+    /// Whether Redis answers now.
+    pub(super) async fn answers(&self) -> bool {
+        let mut pipe = redis::pipe();
+        pipe.cmd("PING").ignore();
+        self.pipe::<()>(&pipe).await.is_ok()
+    }
+
     /// Runs a script; it is loaded where Redis does not know it.
     pub(super) async fn script<T: FromRedisValue>(
         &self,
@@ -96,9 +109,9 @@ impl Link {
 
 /// One try, so that a wrong address or password is told at once; a connection that was well once is tried
 /// again and again.
-async fn greet(url: &str) -> Result<(), QueueError> {
+async fn greet(url: &str, ca: Option<&[u8]>) -> Result<(), QueueError> {
     let text = |error: redis::RedisError| unreachable(error.into());
-    let client = redis::Client::open(url).map_err(text)?;
+    let client = redis_client(url, ca).map_err(text)?;
     let made = client.get_multiplexed_async_connection();
     match tokio::time::timeout(GREETING_MAX, made).await {
         Ok(made) => made.map(drop).map_err(text),

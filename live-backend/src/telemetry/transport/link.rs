@@ -3,6 +3,7 @@
 //! Belongs here: connecting, time limits, how long to wait after a failure. Does not belong here: what is said.
 
 use super::{TransportError, TransportSettings};
+use crate::redis_client::redis_client;
 use crate::telemetry::clock::Clock;
 use flowreel_engine::model::time::TimeNs;
 use redis::{Client, Connection, RedisResult};
@@ -25,7 +26,7 @@ pub(in crate::telemetry) struct Link {
 
 impl Link {
     pub(in crate::telemetry) fn new(settings: &TransportSettings) -> Result<Self, TransportError> {
-        let client = Client::open(settings.url.as_str())
+        let client = redis_client(settings.url.as_str(), settings.ca.as_deref())
             .map_err(|source| TransportError::Address { source })?;
         Ok(Self {
             client,

@@ -57,6 +57,7 @@ impl Redis {
     fn settings(&self) -> TransportSettings {
         TransportSettings {
             url: format!("redis://127.0.0.1:{}", self.port),
+            ca: None,
             prefix: "test".to_owned(),
             wait: Duration::from_secs(20),
         }

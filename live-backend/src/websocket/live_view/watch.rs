@@ -107,9 +107,10 @@ impl LiveView {
                 // These files are no files: the system writes them as they are read.
                 let used = machine.look();
                 let is_well = parts.store.is_well();
-                let store_up = tokio::time::timeout(STORE_TIMEOUT, is_well).await;
-                let status = self.status();
-                self.judge(status, used, store_up.unwrap_or(false), &mut news);
+                let store_up = tokio::time::timeout(STORE_TIMEOUT, is_well);
+                let (store_up, queue_up) = tokio::join!(store_up, parts.service.are_queues_well());
+                let up = (store_up.unwrap_or(false), queue_up);
+                self.judge(self.status(), used, up, &mut news);
             }
             let status = self.status();
             told.compare(
@@ -146,7 +147,13 @@ impl LiveView {
     }
 
     /// Judges the system, keeps the second's figures, and tells the header and a changed word.
-    fn judge(&self, status: Status, used: Use, store_up: bool, news: &mut Vec<Payload>) {
+    fn judge(
+        &self,
+        status: Status,
+        used: Use,
+        (store_up, queue_up): (bool, bool),
+        news: &mut Vec<Payload>,
+    ) {
         let parts = &self.inner.parts;
         let header = &status.metrics;
         let signs = Signs {
@@ -154,7 +161,7 @@ impl LiveView {
             servers_up: status.up_count(&Place::SERVERS),
             workers_down: WORKERS.len() - status.up_count(&WORKERS),
             store_up,
-            queue_up: parts.service.check_room().is_ok(),
+            queue_up,
             answer_ms: header.average_latency,
             errors_percent: header.error_rate,
             requests_per_s: number(header.requests_per_second),
