@@ -11,10 +11,12 @@
 mod embedded;
 mod left;
 mod redis;
+mod turn;
 
 pub(crate) use embedded::Embedded;
 pub(crate) use left::LeftJob;
 pub(crate) use redis::Redis;
+pub(crate) use turn::Turn;
 
 use crate::models::{Channel, Priority, UserId, WallMs};
 use crate::store::jobs::NewJob;
@@ -173,6 +175,43 @@ impl Queues {
         match self {
             Self::Embedded(queues) => queues.lane(channel).take(),
             Self::Redis(queues) => queues.take(channel).await,
+        }
+    }
+
+    /// Whether a taken in-app job may be told now; `sockets` says where its user is online, and is asked only
+    /// where it matters. The run is in the others' way from here on, until it is written or over.
+    pub(crate) async fn turn(
+        &self,
+        job: &Job,
+        sockets: impl Future<Output = Option<String>>,
+    ) -> Turn {
+        match self {
+            Self::Embedded(queues) => queues.lane(job.channel).turn(job).await,
+            Self::Redis(queues) => queues.turn(job, sockets).await,
+        }
+    }
+
+    /// What the job tells was written to those sockets.
+    pub(crate) async fn written(&self, job: &Job, sockets: Option<&str>) {
+        match self {
+            Self::Embedded(queues) => queues.lane(job.channel).written(job.id),
+            Self::Redis(queues) => queues.written(job, sockets).await,
+        }
+    }
+
+    /// A taken job was not run: it is before its turn, and waits again.
+    pub(crate) async fn put_back(&self, job: &Job, rest: Duration) {
+        match self {
+            Self::Embedded(queues) => queues.lane(job.channel).put_back(job.id, rest),
+            Self::Redis(queues) => queues.put_back(job).await,
+        }
+    }
+
+    /// Somebody who was told of a job takes none: another one looks.
+    pub(crate) async fn stir(&self, channel: Channel) {
+        match self {
+            Self::Embedded(queues) => queues.lane(channel).stir(),
+            Self::Redis(queues) => queues.stir(channel).await,
         }
     }
 

@@ -164,6 +164,7 @@ async fn accept_and_do(store: &Store, queues: &Queues, number: u64) -> Result<()
         tier: "mail",
         code: None,
         reason: String::new(),
+        is_missed: false,
     };
     let delivered = store.run_delivered(end, None, None, WallMs(0)).await;
     delivered.map_err(said)?;

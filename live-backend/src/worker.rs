@@ -87,6 +87,7 @@ impl Worker {
             tier: self.ladder.tier(job.channel, job.part.attempt),
             code,
             reason,
+            is_missed: false,
         }
     }
 
@@ -94,7 +95,10 @@ impl Worker {
     async fn fail(&self, job: Job, visit: Visit, failure: RunFailure) {
         let now = self.now();
         let code = (failure.reply_code > 0).then_some(failure.reply_code);
-        let end = self.run_end(&job, code, failure.reason.clone());
+        let end = RunEnd {
+            is_missed: failure.is_offline,
+            ..self.run_end(&job, code, failure.reason.clone())
+        };
         let step = if failure.is_lasting {
             Step::DeadLetter
         } else {

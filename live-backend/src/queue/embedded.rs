@@ -140,7 +140,9 @@ impl Embedded {
     }
 
     pub(super) fn wake_user(&self, user: UserId) {
-        for job in self.inner.in_app_retry.take_of(user) {
+        let mut jobs = self.inner.in_app_retry.take_of(user);
+        jobs.sort_unstable_by_key(|job| job.id);
+        for job in jobs {
             self.due(job, Place::InAppRetry);
         }
     }

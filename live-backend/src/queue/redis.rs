@@ -15,8 +15,9 @@ mod outbox;
 mod parcel;
 mod rests;
 mod taking;
+mod turns;
 
-use super::{Job, LeftJob, NamedCounts, Phase, QueueError, Standing, first_queue};
+use super::{Job, LeftJob, NamedCounts, Phase, QueueError, Standing, Turn, first_queue};
 use crate::models::{Channel, Priority, UserId, WallMs};
 use crate::store::Store;
 use crate::store::jobs::NewJob;
@@ -30,6 +31,9 @@ use std::time::Duration;
 use taking::{Ending, Taking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use turns::Turns;
+
+const STIR_MAX: Duration = Duration::from_millis(500);
 
 /// All queues; cheap to copy.
 #[derive(Clone)]
@@ -45,6 +49,7 @@ struct Inner {
     in_app: Taking,
     outbox: Outbox,
     rests: Rests,
+    turns: Turns,
 }
 
 impl Redis {
@@ -66,6 +71,7 @@ impl Redis {
                 in_app: Taking::new(Channel::InApp),
                 outbox: Outbox::default(),
                 rests: Rests::default(),
+                turns: Turns::default(),
             }),
         })
     }
@@ -119,16 +125,47 @@ impl Redis {
         self.inner.taking(channel).take(&self.inner).await
     }
 
+    /// Whether a taken in-app job may be told now.
+    pub(crate) async fn turn(
+        &self,
+        job: &Job,
+        sockets: impl Future<Output = Option<String>>,
+    ) -> Turn {
+        self.inner.turn(job, sockets).await
+    }
+
+    /// What the job tells was written to those sockets.
+    pub(crate) async fn written(&self, job: &Job, sockets: Option<&str>) {
+        let sockets = sockets.unwrap_or_default();
+        self.inner.mark_written(job, sockets).await;
+    }
+
+    /// A taken job was not run, and waits again.
+    pub(crate) async fn put_back(&self, job: &Job) {
+        self.inner.put_back(job).await;
+    }
+
+    /// Somebody who was told of a job takes none: another one looks.
+    pub(crate) async fn stir(&self, channel: Channel) {
+        // Whoever stirs is leaving, which a Redis that is away must not hold up.
+        let stirred = tokio::time::timeout(STIR_MAX, self.inner.stir(channel)).await;
+        if let Ok(Err(error)) = stirred {
+            tracing::debug!(%error, "{error}");
+        }
+    }
+
     /// The run of a taken job went well.
     pub(crate) async fn completed(&self, job: &Job) {
         let taking = self.inner.taking(job.channel);
         drop(taking.end(job.id, Ending::Completed).await);
+        self.inner.turns.ended(job.id);
     }
 
     /// A taken job is gone without a good run.
     pub(crate) async fn dropped(&self, job: &Job, reason: &str) {
         let taking = self.inner.taking(job.channel);
         drop(taking.end(job.id, Ending::Failed(reason)).await);
+        self.inner.turns.ended(job.id);
     }
 
     /// The run of a taken job failed and it rests at `via`.
@@ -150,7 +187,7 @@ impl Redis {
 
     /// The user is here again: in-app jobs parked for that user are due now.
     pub(crate) async fn wake_user(&self, user: UserId) {
-        if let Err(error) = self.inner.wake(user).await {
+        if let Err(error) = self.inner.wake(user).await.map(drop) {
             tracing::warn!(%error, "{error}; the jobs of a user who came wait until they are due");
         }
     }
@@ -238,6 +275,14 @@ impl Inner {
         run_id.map(|run_id| run_id.to_string())
     }
 
+    /// Sets the marker by which BullMQ tells that there may be a job.
+    async fn stir(&self, channel: Channel) -> Result<(), QueueError> {
+        let keys = self.link.keys(first_queue(channel))?;
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZADD").arg(keys.marker()).arg(0).arg("0").ignore();
+        self.link.pipe::<()>(&pipe).await
+    }
+
     fn now(&self) -> WallMs {
         WallMs(self.telemetry.clock().wall_ms())
     }
@@ -250,6 +295,7 @@ impl Inner {
     async fn after_failure(&self, job: &Job, reason: &str) -> Parcel {
         let ending = Ending::Failed(reason);
         let taken = self.taking(job.channel).end(job.id, ending).await;
+        self.turns.ended(job.id);
         let mut parcel = taken.unwrap_or_else(|| Parcel::of(job, self.run_id(), self.now()));
         parcel.part = Some(job.part.to_string());
         parcel.failed(FailedRun {

@@ -70,7 +70,22 @@ pub(crate) struct RunEnd {
     pub(crate) tier: &'static str,
     pub(crate) code: Option<u16>,
     pub(crate) reason: String,
+    /// The user had no socket that could have got it.
+    pub(crate) is_missed: bool,
 }
+
+/// An in-app job of the same user that is to be told before another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EarlierJob {
+    pub(crate) id: i64,
+    /// Its next run, or the one that goes on.
+    pub(crate) attempt: u16,
+    /// It rests, or has rested, because the user was away.
+    pub(crate) is_missed: bool,
+}
+
+/// Earlier jobs that are told of at once.
+pub(crate) const EARLIER_MAX: usize = 64;
 
 impl Store {
     /// A run begins.
@@ -148,6 +163,21 @@ impl Store {
         match self {
             Self::Embedded(store) => store.open_jobs().await,
             Self::MongoDb(store) => Box::pin(store.open_jobs()).await,
+        }
+    }
+
+    /// In-app jobs of this job's user with its priority or a higher one that were stored before it and are
+    /// to be told yet, oldest first: those that wait or run, and those that found the user away. At most
+    /// [`EARLIER_MAX`].
+    pub(crate) async fn earlier_jobs(
+        &self,
+        user: UserId,
+        priority: Priority,
+        job: i64,
+    ) -> Result<Vec<EarlierJob>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.earlier_jobs(user, priority, job).await,
+            Self::MongoDb(store) => Box::pin(store.earlier_jobs(user, priority, job)).await,
         }
     }
 

@@ -11,6 +11,7 @@ mod address;
 mod counters;
 mod deliveries;
 mod documents;
+mod earlier;
 mod errors;
 mod foreign;
 mod histories;

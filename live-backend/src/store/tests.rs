@@ -4,6 +4,7 @@
 //! kind's own (its folder).
 
 mod operators;
+mod order;
 mod people;
 mod runs;
 
@@ -105,6 +106,7 @@ suite!(
     runs::a_step_that_is_said_again_changes_nothing_more,
     runs::a_run_that_begins_again_takes_no_delivery_back,
     runs::a_request_is_known_by_what_is_stored_of_it,
+    order::what_is_to_be_told_before_a_job_is_known,
     people::only_own_notifications_are_marked_and_listed,
     people::sessions_open_rotate_once_and_end,
     people::attempts_at_logging_in_are_listed_newest_first,
@@ -172,6 +174,7 @@ fn run(job: &NewJob, attempt: u16) -> RunEnd {
         tier: "mail",
         code: Some(451),
         reason: "later".to_owned(),
+        is_missed: false,
     }
 }
 

@@ -20,9 +20,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// How long a client may take to confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is looked meanwhile whether the user has come back on other sockets.
+const CONFIRM_LOOK: Duration = Duration::from_millis(500);
 
 /// All client sockets; cheap to copy.
 #[derive(Clone)]
@@ -94,24 +97,38 @@ impl Sending {
         self.socket_count
     }
 
+    /// The sockets it was written to, where they may be on other servers; others come by another name.
+    pub(crate) fn sockets(&self) -> Option<String> {
+        self.seen.as_ref().map(name_of)
+    }
+
     /// Waits for the client's confirmation; the answer is the id of the socket that sent it.
     pub(crate) async fn confirmed(mut self) -> Result<String, DeliveryFault> {
-        match tokio::time::timeout(CONFIRM_TIMEOUT, &mut self.confirmed).await {
-            Ok(Ok(socket_id)) => Ok(socket_id),
-            Ok(Err(_)) | Err(_) => Err(self.fault_of_silence().await),
+        let give_up_at = Instant::now() + CONFIRM_TIMEOUT;
+        loop {
+            let look_at = give_up_at.min(Instant::now() + CONFIRM_LOOK);
+            match tokio::time::timeout_at(look_at, &mut self.confirmed).await {
+                Ok(Ok(socket_id)) => return Ok(socket_id),
+                Ok(Err(_)) => return Err(DeliveryFault::Unconfirmed),
+                Err(_elapsed) => {}
+            }
+            let is_last = look_at == give_up_at;
+            // A user whose sockets are other ones by now never got it: a killed server took them along.
+            match self.others_by_now().await {
+                Some(others) if is_last || !others.is_empty() => {
+                    return Err(DeliveryFault::Offline);
+                }
+                _ if is_last => return Err(DeliveryFault::Unconfirmed),
+                _ => {}
+            }
         }
     }
 
-    /// A user whose sockets are other ones by now never got it: a killed server took them along.
-    async fn fault_of_silence(&self) -> DeliveryFault {
-        let (Some(before), Some(presence)) = (&self.seen, &self.sockets.inner.presence) else {
-            return DeliveryFault::Unconfirmed;
-        };
-        match presence.seen(self.user).await {
-            Ok(now) if now == *before => DeliveryFault::Unconfirmed,
-            Ok(_other) => DeliveryFault::Offline,
-            Err(_unreachable) => DeliveryFault::Unconfirmed,
-        }
+    /// The user's sockets, where they are not those it was written to.
+    async fn others_by_now(&self) -> Option<Seen> {
+        let (before, presence) = (self.seen.as_ref()?, self.sockets.inner.presence.as_ref()?);
+        let now = presence.seen(self.user).await.ok()?;
+        (now != *before).then_some(now)
     }
 }
 
@@ -163,15 +180,23 @@ impl Sockets {
         self.inner.rooms.get()?.of("/")
     }
 
-    /// Writes to every socket of the user, on whichever server.
+    /// The user's sockets by a name that others do not have; `None` where there are none, or all servers
+    /// are in this process.
+    pub(crate) async fn of_user(&self, user: UserId) -> Option<String> {
+        let seen = self.inner.presence.as_ref()?.seen(user).await.ok()?;
+        (!seen.is_empty()).then(|| name_of(&seen))
+    }
+
+    /// Writes to every socket of the user, on whichever server; where some are named, only to those.
     pub(crate) async fn send(
         &self,
         user: UserId,
         message: &InAppMessage,
+        only_to: Option<&str>,
     ) -> Result<Sending, DeliveryFault> {
         match &self.inner.presence {
             None => self.send_here(user, message),
-            Some(presence) => self.send_everywhere(presence, user, message).await,
+            Some(presence) => self.send_everywhere(presence, user, message, only_to).await,
         }
     }
 
@@ -201,6 +226,7 @@ impl Sockets {
         presence: &Presence,
         user: UserId,
         message: &InAppMessage,
+        only_to: Option<&str>,
     ) -> Result<Sending, DeliveryFault> {
         let unreachable = |error: &dyn std::fmt::Display| {
             tracing::warn!(%error, "a notification cannot be sent to the servers: {error}");
@@ -208,7 +234,8 @@ impl Sockets {
         };
         let seen = presence.expect(user, &message.id).await;
         let seen = seen.map_err(|error| unreachable(&error))?;
-        if seen.is_empty() {
+        // Others have come: what was written to those before goes first there.
+        if seen.is_empty() || only_to.is_some_and(|sockets| sockets != name_of(&seen)) {
             return Err(DeliveryFault::Offline);
         }
         let rooms = self.rooms().ok_or(DeliveryFault::Unwritable)?;
@@ -422,6 +449,19 @@ impl Sockets {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Sockets at one moment, by a name that others do not have.
+fn name_of(seen: &Seen) -> String {
+    let one = |(place, online): &(Place, Online)| {
+        let Online {
+            instance,
+            sockets,
+            since_ms,
+        } = online;
+        format!("{}:{instance}:{sockets}:{since_ms}", place.name())
+    };
+    seen.iter().map(one).collect::<Vec<_>>().join(",")
 }
 
 /// What one server says about a user with these sockets.

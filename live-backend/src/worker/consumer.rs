@@ -9,9 +9,14 @@ use crate::models::Channel;
 use crate::queue::{Job, first_queue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// How long a leaving worker waits for a job that is being handed to it.
+const LAST_TAKE: Duration = Duration::from_secs(1);
 
 /// Starts as many workers of one channel as its limits say, and follows their changes. When stopped they
 /// take no further job; the runs they have begun end on the tracker.
@@ -25,10 +30,13 @@ pub(crate) fn start(
     tracker.spawn(async move {
         let mut limits = worker.crews.of(channel).watch();
         let mut members: Vec<CancellationToken> = Vec::new();
+        // One that leaves may still have runs, so its number is not given again.
+        let mut numbers = 0..;
         loop {
             let wanted = limits.borrow_and_update().count.min(WORKERS_MAX);
             while members.len() < wanted {
-                let member = Member::new(&worker, channel, members.len());
+                let Some(number) = numbers.next() else { return };
+                let member = Member::new(&worker, channel, number);
                 let leave = stop.child_token();
                 members.push(leave.clone());
                 let tracker = runs.clone();
@@ -59,6 +67,8 @@ struct Member {
 #[derive(Default)]
 struct Slots {
     running: AtomicUsize,
+    /// Jobs that went back without a run: their starts are still to be made.
+    put_back: AtomicUsize,
     freed: Notify,
 }
 
@@ -81,24 +91,38 @@ impl Member {
         self.crew().join(self.number);
         let mut pace = Pace::new(self.limits.borrow().rate_per_s);
         loop {
-            let job = tokio::select! {
+            let start = tokio::select! {
                 biased;
                 () = leave.cancelled() => break,
-                job = self.next(&mut pace) => job,
+                start = self.ready(&mut pace) => start,
             };
+            // Taken last, so that an urgent job that came meanwhile goes first; and not given up halfway, as
+            // what Redis hands out is locked.
+            let taken = tokio::select! {
+                biased;
+                taken = self.worker.queues.take(self.channel) => taken,
+                () = late(leave) => None,
+            };
+            let Some(job) = taken else { continue };
+            self.crew().paced(self.number, start + pace.period());
             self.slots.running.fetch_add(1, Ordering::Relaxed);
             let (worker, slots) = (Arc::clone(&self.worker), Arc::clone(&self.slots));
             let number = self.number;
             tracker.spawn(async move {
-                run(&worker, number, job).await;
+                if !run(&worker, number, job).await {
+                    slots.put_back.fetch_add(1, Ordering::Relaxed);
+                }
                 slots.running.fetch_sub(1, Ordering::Relaxed);
                 slots.freed.notify_one();
             });
         }
         self.crew().leave(self.number);
+        // It may be the only one that was told of a job.
+        self.worker.queues.stir(self.channel).await;
     }
 
-    async fn next(&mut self, pace: &mut Pace) -> Job {
+    /// Waits until a job may be taken; the answer is when its run starts by this worker's rate.
+    async fn ready(&mut self, pace: &mut Pace) -> Instant {
         let worker = Arc::clone(&self.worker);
         let (queue, place) = (first_queue(self.channel), Worker::place(self.channel));
         loop {
@@ -109,19 +133,24 @@ impl Member {
                 .faults
                 .until(|_| is_open(queue) && is_open(place))
                 .await;
+            for _ in 0..self.slots.put_back.swap(0, Ordering::Relaxed) {
+                pace.give_back();
+            }
             pace.set_rate(self.limits.borrow().rate_per_s);
-            let now = tokio::time::Instant::now();
+            let now = Instant::now();
             let start = pace.next_start(now);
             // A timer takes a millisecond even where it is due.
             if start > now {
                 self.crew().paced(self.number, start);
-                tokio::time::sleep_until(start).await;
+                tokio::select! {
+                    () = tokio::time::sleep_until(start) => {}
+                    _changed = self.limits.changed() => {
+                        pace.give_back();
+                        continue;
+                    }
+                }
             }
-            // Taken last, so that an urgent job that came meanwhile goes first.
-            if let Some(job) = worker.queues.take(self.channel).await {
-                self.crew().paced(self.number, start + pace.period());
-                return job;
-            }
+            return start;
         }
     }
 
@@ -141,18 +170,40 @@ impl Member {
     }
 }
 
-async fn run(worker: &Worker, number: usize, job: Job) {
+/// Some time after the worker was told to leave.
+async fn late(leave: &CancellationToken) {
+    leave.cancelled().await;
+    tokio::time::sleep_until(Instant::now() + LAST_TAKE).await;
+}
+
+/// One run; false where the job went back, because it is before its turn.
+async fn run(worker: &Worker, number: usize, job: Job) -> bool {
     let channel = job.channel;
     let (crew, place) = (worker.crews.of(channel), Worker::place(channel));
-    worker
-        .telemetry
-        .worker_busy(place, crew.began(number).max(1));
+    let busy = || {
+        let active = crew.began(number).max(1);
+        worker.telemetry.worker_busy(place, active);
+    };
     match channel {
-        Channel::Email => jobs::send_mail::run(worker, job).await,
-        Channel::InApp => jobs::deliver_in_app::run(worker, job).await,
+        Channel::Email => {
+            busy();
+            jobs::send_mail::run(worker, job).await;
+        }
+        Channel::InApp => {
+            let prepared = match jobs::deliver_in_app::prepare(worker, &job).await {
+                Ok(prepared) => prepared,
+                Err(rest) => {
+                    worker.queues.put_back(&job, rest).await;
+                    return false;
+                }
+            };
+            busy();
+            jobs::deliver_in_app::run(worker, job, prepared).await;
+        }
     }
     match crew.ended(number) {
         0 => worker.telemetry.worker_idle(place),
         active => worker.telemetry.worker_busy(place, active),
     }
+    true
 }

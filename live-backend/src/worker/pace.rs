@@ -32,6 +32,11 @@ impl Pace {
         }
     }
 
+    /// A start that was handed out is not made.
+    pub(super) fn give_back(&mut self) {
+        self.next = self.next.and_then(|next| next.checked_sub(self.period));
+    }
+
     /// Time between two starts.
     pub(super) const fn period(&self) -> Duration {
         self.period
@@ -91,6 +96,19 @@ mod tests {
         let second = pace.next_start(begun);
         assert_eq!(second, begun + Duration::from_millis(50));
         assert_eq!(pace.next_start(second), begun + Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_start_that_is_given_back_is_handed_out_again() {
+        let mut pace = Pace::new(0.001);
+        let begun = Instant::now();
+        assert_eq!(pace.next_start(begun), begun);
+        let second = pace.next_start(begun);
+        assert_eq!(second, begun + Duration::from_secs(1000));
+        // Whoever waited for it hears of another rate.
+        pace.give_back();
+        pace.set_rate(5.0);
+        assert_eq!(pace.next_start(begun), begun + Duration::from_millis(200));
     }
 
     #[test]

@@ -39,6 +39,8 @@ mod mongodb;
 #[cfg(test)]
 mod npm;
 #[cfg(test)]
+mod order;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod queues;

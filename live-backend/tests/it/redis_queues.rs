@@ -225,6 +225,53 @@ const connection = { host: "127.0.0.1", port: Number(port), maxRetriesPerRequest
 }
 
 #[tokio::test]
+async fn a_mail_that_bullmq_on_node_has_served_is_delivered_and_not_sent_again() {
+    let (Some(modules), Some(redis)) = (npm::packages(PACKAGES), Redis::start().await) else {
+        return;
+    };
+    let folder = Folder::new();
+    let backend = Backend::start(folder.path(), &["--queue", &redis.url()]);
+    let workers = async |count: u64| {
+        let command = json!({"set": {"workers.mail.count": count}});
+        let token = Some(backend.admin_token.as_str());
+        let (status, answer) = backend
+            .post("/api/live-view/control", &command, token)
+            .await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    workers(0).await;
+    sign_up(&backend, "ada").await;
+    let script = r#"
+const { Worker } = require("bullmq");
+const [url] = process.argv.slice(2);
+const { port } = new URL(url);
+const connection = { host: "127.0.0.1", port: Number(port), maxRetriesPerRequest: null };
+const worker = new Worker("mail", async (job) => job.data.type, { connection });
+worker.on("completed", (job, value) => worker.close().then(() => console.log(value)));
+worker.on("error", (error) => { console.error(error); process.exit(1); });
+"#;
+    let printed = npm::run(&modules, script, &[&redis.url()]).await;
+    assert_eq!(printed.trim(), "signup");
+    until("the store to know of it", async || {
+        let token = Some(backend.admin_token.as_str());
+        let path = "/api/signups/1/welcome-email-status";
+        let (_, told) = backend.get(path, token).await;
+        told.to_string().contains("\"delivered\"").then_some(())
+    })
+    .await;
+    workers(1).await;
+    sign_up(&backend, "bea").await;
+    let mails = until("the mail that is ours to send", async || {
+        let mails = backend.mails();
+        (!mails.is_empty()).then_some(mails)
+    })
+    .await;
+    assert!(mails.len() == 1 && mails[0].contains("bea"), "{mails:?}");
+    let is_added_again = backend.log().contains("added to their queues again");
+    assert!(!is_added_again, "{}", backend.log());
+}
+
+#[tokio::test]
 async fn a_user_and_a_password_log_in_and_a_wrong_one_is_one_sentence() {
     let acl = "--user default off --user flow on >rightword ~* &* +@all";
     let acl: Vec<&str> = acl.split(' ').collect();

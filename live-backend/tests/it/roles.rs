@@ -111,6 +111,10 @@ impl System {
         Http::new(&format!("http://127.0.0.1:{}", self.base))
     }
 
+    pub(crate) const fn redis(&self) -> &Redis {
+        &self._services.0
+    }
+
     fn server_url(&self, index: u16) -> String {
         format!("http://127.0.0.1:{}", self.base + index)
     }

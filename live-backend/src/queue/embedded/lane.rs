@@ -1,9 +1,11 @@
-//! One queue that workers pull from: highest priority first, first come first served within it.
+//! One queue that workers pull from: highest priority first, and within it by number, whether a job comes
+//! for the first time or again.
 //!
 //! Belongs here: the order of waiting jobs, figures, the pause. Does not belong here: rates, concurrency
 //! (worker).
 
-use super::super::{Dispatched, Job, Phase, QueueCounts, Standing};
+use super::super::turn::{PATIENCE, REST};
+use super::super::{Dispatched, Job, Phase, QueueCounts, Standing, Turn};
 use crate::models::WallMs;
 use crate::telemetry::Clock;
 use std::cmp::Reverse;
@@ -19,12 +21,14 @@ pub(crate) struct Lane {
     clock: Clock,
     held: Mutex<Held>,
     changed: Notify,
+    /// A run was written or is over.
+    moved: Notify,
     completed: AtomicU64,
     failed: AtomicU64,
 }
 
-/// Lower leaves first.
-type Rank = (Reverse<u8>, u64);
+/// Lower leaves first. Jobs are numbered as they are accepted.
+type Rank = (Reverse<u8>, i64);
 
 #[derive(Default)]
 struct Held {
@@ -32,11 +36,11 @@ struct Held {
     ready: BTreeMap<Rank, Entry>,
     /// Not before their time.
     late: BTreeMap<(Instant, Rank), Entry>,
-    active: BTreeMap<i64, Entry>,
+    active: BTreeMap<i64, Active>,
+    /// Runs that ended without having written, so far.
+    unwritten_ends: u64,
     /// Where each job that waits is.
     places: HashMap<i64, (Rank, Option<Instant>)>,
-    /// Lets jobs of one priority leave in the order they came.
-    next_sequence: u64,
     is_paused: bool,
 }
 
@@ -53,6 +57,13 @@ struct Entry {
     since: WallMs,
 }
 
+/// A job whose run goes on.
+struct Active {
+    entry: Entry,
+    /// Its notification is on its way to the user.
+    is_written: bool,
+}
+
 impl Held {
     /// Jobs whose time has come are ready.
     fn release(&mut self, now: Instant) {
@@ -66,6 +77,23 @@ impl Held {
             self.ready.insert(rank, entry);
         }
     }
+
+    fn add(&mut self, job: Job, since: WallMs, ready_at: Option<Instant>) {
+        let rank = (Reverse(job.priority.rank()), job.id);
+        self.places.insert(job.id, (rank, ready_at));
+        let entry = Entry { job, since };
+        match ready_at {
+            None => drop(self.ready.insert(rank, entry)),
+            Some(ready_at) => drop(self.late.insert((ready_at, rank), entry)),
+        }
+    }
+
+    /// A run of the same user that goes before this one's and has not written yet.
+    fn has_unwritten_before(&self, job: &Job) -> bool {
+        let earlier = self.active.range(..job.id).map(|(_, active)| active);
+        let mut earlier = earlier.filter(|it| it.entry.job.user == job.user);
+        earlier.any(|it| !it.is_written && it.entry.job.priority.rank() >= job.priority.rank())
+    }
 }
 
 impl Lane {
@@ -74,6 +102,7 @@ impl Lane {
             clock,
             held: Mutex::default(),
             changed: Notify::new(),
+            moved: Notify::new(),
             completed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -86,20 +115,57 @@ impl Lane {
 
     fn push_at(&self, job: Job, now: Instant, delay: Duration) {
         let since = WallMs(self.clock.wall_ms());
+        let ready_at = (!delay.is_zero()).then(|| now + delay);
+        self.held().add(job, since, ready_at);
+        self.changed.notify_one();
+    }
+
+    /// A job that was taken was not run, and waits again.
+    pub(in crate::queue) fn put_back(&self, job: i64, rest: Duration) {
+        let since = WallMs(self.clock.wall_ms());
+        let ready_at = (!rest.is_zero()).then(|| Instant::now() + rest);
         let mut held = self.held();
-        let rank = (Reverse(job.priority.rank()), held.next_sequence);
-        held.next_sequence += 1;
-        let entry = Entry { job, since };
-        if delay.is_zero() {
-            held.places.insert(entry.job.id, (rank, None));
-            held.ready.insert(rank, entry);
-        } else {
-            let ready_at = now + delay;
-            held.places.insert(entry.job.id, (rank, Some(ready_at)));
-            held.late.insert((ready_at, rank), entry);
+        if let Some(active) = held.active.remove(&job) {
+            held.unwritten_ends = held.unwritten_ends.wrapping_add(1);
+            held.add(active.entry.job, since, ready_at);
         }
         drop(held);
         self.changed.notify_one();
+        self.moved.notify_waiters();
+    }
+
+    /// Waits a moment until what goes before this job is written.
+    pub(in crate::queue) async fn turn(&self, job: &Job) -> Turn {
+        let give_up_at = Instant::now() + PATIENCE;
+        let ends_before = self.held().unwritten_ends;
+        let mut has_waited = false;
+        loop {
+            // Made before the check, so that a move in between is not missed.
+            let moved = self.moved.notified();
+            let (is_free, ends) = {
+                let held = self.held();
+                (!held.has_unwritten_before(job), held.unwritten_ends)
+            };
+            if is_free && has_waited && ends != ends_before {
+                // What was waited for may be back in the queue, where it goes first.
+                return Turn::Later(Duration::ZERO);
+            }
+            if is_free {
+                return Turn::FREE;
+            }
+            has_waited = true;
+            if tokio::time::timeout_at(give_up_at, moved).await.is_err() {
+                return Turn::Later(REST);
+            }
+        }
+    }
+
+    /// What the job tells is on its way.
+    pub(in crate::queue) fn written(&self, job: i64) {
+        if let Some(active) = self.held().active.get_mut(&job) {
+            active.is_written = true;
+        }
+        self.moved.notify_waiters();
     }
 
     /// Waits until a job may be taken here.
@@ -147,7 +213,8 @@ impl Lane {
             job: job.clone(),
             since,
         };
-        held.active.insert(job.id, entry);
+        let is_written = false;
+        held.active.insert(job.id, Active { entry, is_written });
         drop(held);
         Some(job)
     }
@@ -156,7 +223,18 @@ impl Lane {
     pub(in crate::queue) fn ended(&self, job: i64, is_ok: bool) {
         let counter = if is_ok { &self.completed } else { &self.failed };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.held().active.remove(&job);
+        let mut held = self.held();
+        let ended = held.active.remove(&job);
+        if ended.is_some_and(|active| !active.is_written && !is_ok) {
+            held.unwritten_ends = held.unwritten_ends.wrapping_add(1);
+        }
+        drop(held);
+        self.moved.notify_waiters();
+    }
+
+    /// Whoever waits looks again.
+    pub(in crate::queue) fn stir(&self) {
+        self.changed.notify_one();
     }
 
     pub(super) fn counts(&self) -> QueueCounts {
@@ -210,7 +288,8 @@ impl Lane {
                 (page.collect(), held.ready.len() as u64)
             }
             Phase::Active => {
-                let page = held.active.values().skip(offset).take(limit).map(shown);
+                let entries = held.active.values().map(|active| &active.entry);
+                let page = entries.skip(offset).take(limit).map(shown);
                 (page.collect(), held.active.len() as u64)
             }
             Phase::Delayed => {
@@ -290,6 +369,55 @@ mod tests {
         lane.ended(3, true);
         assert_eq!((lane.counts().completed, lane.counts().active), (1, 3));
         assert_eq!(lane.standing(3), None);
+    }
+
+    #[test]
+    fn a_job_that_comes_again_goes_before_younger_ones() {
+        let lane = lane();
+        for id in [5, 2, 4] {
+            push(&lane, id, Priority::Normal);
+        }
+        assert_eq!(lane.take().map(|job| job.id), Some(2));
+        lane.put_back(2, Duration::ZERO);
+        let order: Vec<i64> = std::iter::from_fn(|| lane.take().map(|job| job.id)).collect();
+        assert_eq!(order, [2, 4, 5]);
+        assert_eq!((lane.counts().completed, lane.counts().failed), (0, 0));
+    }
+
+    fn taken(lane: &Lane, id: i64, user: u64) -> Job {
+        let job = Job {
+            user: crate::models::UserId(user),
+            ..job(id)
+        };
+        lane.push(job, Duration::ZERO);
+        lane.take().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_writes_once_the_earlier_ones_of_its_user_have_written() {
+        let lane = lane();
+        let (_first, other, second) = (taken(&lane, 1, 7), taken(&lane, 2, 8), taken(&lane, 3, 7));
+        assert_eq!(lane.turn(&other).await, Turn::FREE);
+        assert_eq!(lane.turn(&second).await, Turn::Later(REST));
+        let (turn, ()) = tokio::join!(lane.turn(&second), async { lane.written(1) });
+        assert_eq!(turn, Turn::FREE);
+        lane.ended(1, false);
+        assert_eq!(lane.turn(&second).await, Turn::FREE);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_waited_for_one_that_wrote_nothing_lets_it_go_first_again() {
+        let lane = lane();
+        let (first, second) = (taken(&lane, 1, 7), taken(&lane, 2, 7));
+        let (turn, ()) = tokio::join!(lane.turn(&second), async { lane.ended(1, false) });
+        assert_eq!(turn, Turn::Later(Duration::ZERO));
+        lane.put_back(second.id, Duration::ZERO);
+        lane.push(first, Duration::ZERO);
+        let order: Vec<i64> = std::iter::from_fn(|| lane.take().map(|job| job.id)).collect();
+        assert_eq!(order, [1, 2]);
+        // One that had nothing to wait for goes on whatever ended before.
+        lane.ended(1, false);
+        assert_eq!(lane.turn(&second).await, Turn::FREE);
     }
 
     #[tokio::test]

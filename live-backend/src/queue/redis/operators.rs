@@ -5,11 +5,14 @@
 
 use super::Inner;
 use super::link::{addition, unreachable};
-use super::parcel::{Parcel, dead_id};
+use super::parcel::{Parcel, dead_id, run_id};
+use crate::models::Channel;
 use crate::queue::{Job, Phase, QueueError, first_queue};
 use crate::telemetry::Place;
 use std::time::Duration;
 
+/// Runs of a climb whose dead letter is not in Redis.
+const ATTEMPTS: u16 = 3;
 /// Jobs taken out at once.
 const DRAIN_BATCH: usize = 500;
 
@@ -51,23 +54,13 @@ impl Inner {
 
     async fn take_out(&self, queue: Place, id: &str) -> Result<bool, QueueError> {
         let keys = self.link.keys(queue)?;
-        let mut pipe = redis::pipe();
-        pipe.atomic();
-        pipe.cmd("LREM").arg(keys.wait()).arg(1).arg(id);
-        pipe.cmd("ZREM").arg(keys.prioritized()).arg(id);
-        pipe.cmd("ZREM").arg(keys.delayed()).arg(id);
-        let (waiting, prioritized, delayed): (u64, u64, u64) = self.link.pipe(&pipe).await?;
-        if waiting + prioritized + delayed == 0 {
-            return Ok(false);
-        }
-        let key = keys.job_key(id);
-        let mut pipe = redis::pipe();
-        pipe.cmd("DEL")
-            .arg(&key)
-            .arg(format!("{key}:logs"))
-            .ignore();
-        self.link.pipe::<()>(&pipe).await?;
-        Ok(true)
+        let script = redis::Script::new(TAKE_OUT);
+        let mut call = script.key(keys.wait());
+        call.key(keys.prioritized())
+            .key(keys.delayed())
+            .key(keys.job_key(id));
+        call.arg(id);
+        self.link.script(&call).await
     }
 
     pub(super) async fn add_dead(&self, parcel: &Parcel) -> Result<(), QueueError> {
@@ -78,9 +71,19 @@ impl Inner {
     pub(super) async fn requeue(&self, job: Job) -> Result<(), QueueError> {
         let queue = first_queue(job.channel);
         let parcel = Parcel::of(&job, self.run_id(), self.now());
+        // The runs and rests of an earlier climb are over, and would be in the way.
+        let dead = dead_id(&parcel.job_id);
+        let letters = self
+            .parcels(Place::Dlq, std::slice::from_ref(&dead))
+            .await?;
+        let last = letters.get(&dead).map_or(ATTEMPTS, |letter| letter.attempt);
+        for attempt in 1..=last {
+            let id = run_id(&parcel.job_id, attempt);
+            for place in [queue].into_iter().chain(rests_of(job.channel)) {
+                self.forget(place, &id).await?;
+            }
+        }
         let id = parcel.bull_id();
-        // The same run of an earlier climb is over, and would be in the way.
-        self.forget(queue, &id).await?;
         self.link
             .add(queue, vec![addition(&parcel, id, Duration::ZERO)])
             .await?;
@@ -91,3 +94,21 @@ impl Inner {
         self.forget(Place::Dlq, &dead_id(&job.to_string())).await
     }
 }
+
+/// Where jobs of a channel rest between their runs.
+fn rests_of(channel: Channel) -> impl Iterator<Item = Place> {
+    let places: &[Place] = match channel {
+        Channel::Email => &[Place::Retry1, Place::Retry2],
+        Channel::InApp => &[Place::InAppRetry],
+    };
+    places.iter().copied()
+}
+
+/// In one step: a job that is in no list and yet there would count as waiting for ever.
+const TAKE_OUT: &str = r"
+local found = redis.call('LREM', KEYS[1], -1, ARGV[1]) + redis.call('ZREM', KEYS[2], ARGV[1])
+  + redis.call('ZREM', KEYS[3], ARGV[1])
+if found == 0 then return 0 end
+redis.call('DEL', KEYS[4], KEYS[4] .. ':logs')
+return 1
+";

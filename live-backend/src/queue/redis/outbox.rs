@@ -6,7 +6,10 @@ use super::Inner;
 use super::link::addition;
 use super::parcel::{Parcel, run_id};
 use super::taking::wall_ms;
+use crate::models::Channel;
 use crate::queue::{LeftJob, QUEUES, QueueError, first_queue};
+use crate::security::random_hex;
+use crate::store::jobs::RunEnd;
 use crate::telemetry::Place;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,6 +25,8 @@ const LOCKS_EVERY: Duration = Duration::from_secs(3);
 const LAST_RUNS_EVERY: Duration = Duration::from_millis(50);
 /// How often the rest is looked after.
 const HOUSE_EVERY: Duration = Duration::from_secs(2);
+/// How long nobody else does what one does for all, after it was last done.
+const HOUSE_LEASE: Duration = Duration::from_secs(6);
 /// A sweep goes over every stored job that is open.
 const SWEEP_EVERY: u64 = 3;
 /// Done jobs that are kept for people to look at.
@@ -37,11 +42,23 @@ const ADD_MAX: Duration = Duration::from_millis(500);
 const REST_MS: u64 = 1_000;
 
 /// What this process knows about how full the queues are and whether Redis answers.
-#[derive(Default)]
 pub(super) struct Outbox {
+    /// By which Redis knows who looks after the queues.
+    token: String,
     open_count: AtomicU64,
     failed_at_ms: AtomicU64,
     is_down: AtomicBool,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            token: random_hex::<16>(),
+            open_count: AtomicU64::new(0),
+            failed_at_ms: AtomicU64::new(0),
+            is_down: AtomicBool::new(false),
+        }
+    }
 }
 
 impl Outbox {
@@ -112,14 +129,28 @@ impl Inner {
         for queue in [Place::Mail, Place::InApp] {
             self.bring_back(queue).await?;
         }
+        self.counts().await?;
+        // The rest costs much, and two that see the same gap would both fill it.
+        if !self.keeps_house().await? {
+            suspects.clear();
+            return Ok(());
+        }
         for queue in QUEUES {
             self.trim(queue).await?;
         }
-        self.counts().await?;
         if round.is_multiple_of(SWEEP_EVERY) {
             self.sweep(suspects).await?;
         }
         Ok(())
+    }
+
+    /// Whether this process looks after what one does for all; another one does once this one is gone.
+    async fn keeps_house(&self) -> Result<bool, QueueError> {
+        let script = redis::Script::new(KEEP_HOUSE);
+        let mut call = script.key("flowreel:house");
+        let lease_ms = u64::try_from(HOUSE_LEASE.as_millis()).unwrap_or(u64::MAX);
+        call.arg(&self.outbox.token).arg(lease_ms);
+        self.link.script(&call).await
     }
 
     /// Adds stored jobs that Redis lacks twice in a row: once may be an addition under way.
@@ -153,7 +184,8 @@ impl Inner {
         self.add_left(&missing).await
     }
 
-    /// Stored jobs whose next run is nowhere in Redis, or over there and not in the store.
+    /// Stored jobs whose next run is nowhere in Redis, or over there and not in the store. Our workers store
+    /// first, so a run that went well and is not stored was another program's: the job is done.
     async fn missing<'a>(&self, left: &'a [LeftJob]) -> Result<Vec<&'a LeftJob>, QueueError> {
         let mut missing = Vec::new();
         for chunk in left.chunks(ASK_BATCH) {
@@ -167,18 +199,43 @@ impl Inner {
                     pipe.cmd("HMGET")
                         .arg(keys.job_key(&id))
                         .arg("timestamp")
-                        .arg("finishedOn");
+                        .arg("finishedOn")
+                        .arg("failedReason");
                 }
             }
-            let found: Vec<(Option<String>, Option<String>)> = self.link.pipe(&pipe).await?;
-            let is_open = |(added, finished): &(Option<String>, Option<String>)| {
-                added.is_some() && finished.is_none()
-            };
-            let pairs = found.chunks(2).map(|pair| pair.iter().any(is_open));
-            let lacking = chunk.iter().zip(pairs).filter(|(_, is_there)| !is_there);
-            missing.extend(lacking.map(|(left, _)| left));
+            let found: Vec<Found> = self.link.pipe(&pipe).await?;
+            for (left, pair) in chunk.iter().zip(found.chunks(2)) {
+                let is_open = |found: &Found| found.0.is_some() && found.1.is_none();
+                if pair.iter().any(is_open) {
+                    continue;
+                }
+                match pair.first() {
+                    Some((Some(_), Some(_), None)) => self.served_elsewhere(left).await,
+                    _ => missing.push(left),
+                }
+            }
         }
         Ok(missing)
+    }
+
+    async fn served_elsewhere(&self, left: &LeftJob) {
+        let job = &left.stored.job;
+        let end = RunEnd {
+            job: job.id,
+            notification: job.notification.clone(),
+            attempt: left.stored.attempt,
+            tier: match job.channel {
+                Channel::Email => "mail",
+                Channel::InApp => "in_app",
+            },
+            code: None,
+            reason: "served by another program".to_owned(),
+            is_missed: false,
+        };
+        let stored = self.store.run_delivered(end, None, None, self.now()).await;
+        if let Err(error) = stored {
+            tracing::debug!(%error, job.id, "delivery of job {} cannot be stored: {error}", job.id);
+        }
     }
 
     async fn add_left(&self, left: &[&LeftJob]) -> Result<(), QueueError> {
@@ -316,6 +373,9 @@ pub(super) fn trimmed_field(queue: Place, word: &str) -> String {
     format!("{}:{word}", queue.name())
 }
 
+/// When it was added, when it was over, and why where that was no good end.
+type Found = (Option<String>, Option<String>, Option<String>);
+
 fn bull_id(left: &LeftJob) -> String {
     run_id(&left.stored.job.id.to_string(), left.stored.attempt)
 }
@@ -325,6 +385,14 @@ fn rest_of(left: &LeftJob) -> Option<Place> {
     let (station, _due_at) = left.stored.parked.as_ref()?;
     Place::from_name(station)
 }
+
+/// One process keeps the house for as long as it says so in time.
+const KEEP_HOUSE: &str = r"
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+";
 
 /// Taking a job and locking it is one step of BullMQ, so an active job without a lock is nobody's.
 const BRING_BACK: &str = r"

@@ -137,15 +137,25 @@ impl Inner {
         let mut pipe = redis::pipe();
         pipe.cmd("SET").arg(format!("{job_key}:lock")).arg(&token);
         pipe.arg("NX").arg("PX").arg(lock_ms);
-        pipe.cmd("HGET").arg(&job_key).arg("data");
-        let (locked, data): (Option<String>, Option<String>) = self.link.pipe(&pipe).await?;
+        pipe.cmd("HMGET")
+            .arg(&job_key)
+            .arg("data")
+            .arg("finishedOn");
+        let (locked, found): (Option<String>, (Option<String>, Option<String>)) =
+            self.link.pipe(&pipe).await?;
         if locked.is_none() {
             return Ok(false);
         }
-        let data = data.unwrap_or_default();
+        let (Some(data), None) = found else {
+            // Another process, which looked at the same time, has sent it on; or it was taken out.
+            self.unlock(&job_key, &token).await?;
+            return Ok(false);
+        };
         let value: serde_json::Value = serde_json::from_str(&data).unwrap_or_default();
+        let mut user = None;
         let (queue, job) = match serde_json::from_value::<Parcel>(value.clone()) {
             Ok(mut parcel) => {
+                user = UserId::parse(&parcel.recipient.user_id);
                 let part = self.recorded_due(via, id, &parcel);
                 parcel.part = Some(part.to_string());
                 parcel.run = self.run_id();
@@ -167,7 +177,7 @@ impl Inner {
             }
         };
         self.link.add(queue, vec![job]).await?;
-        self.end_rest(via, id).await?;
+        self.end_rest(via, id, user).await?;
         self.leaving(|leaving| leaving.remove(&leaving_key(via, id)));
         Ok(true)
     }
@@ -193,8 +203,15 @@ impl Inner {
         part
     }
 
+    async fn unlock(&self, job_key: &str, token: &str) -> Result<(), QueueError> {
+        let script = redis::Script::new(UNLOCK);
+        let mut call = script.key(format!("{job_key}:lock"));
+        call.arg(token);
+        self.link.script(&call).await
+    }
+
     /// The rest is over, as BullMQ says it: completed.
-    async fn end_rest(&self, via: Place, id: &str) -> Result<(), QueueError> {
+    async fn end_rest(&self, via: Place, id: &str, user: Option<UserId>) -> Result<(), QueueError> {
         let keys = self.link.keys(via)?;
         let (job_key, now_ms) = (keys.job_key(id), wall_ms());
         let mut pipe = Pipeline::new();
@@ -229,16 +246,25 @@ impl Inner {
             .arg("delayed")
             .ignore();
         pipe.cmd("DEL").arg(format!("{job_key}:lock")).ignore();
+        if let Some(user) = user.filter(|_| via == Place::InAppRetry) {
+            pipe.cmd("SREM").arg(index_key(user)).arg(id).ignore();
+        }
         self.link.pipe::<()>(&pipe).await
     }
 
-    /// That user's jobs at in-app-retry are due now.
-    pub(super) async fn wake(&self, user: UserId) -> Result<(), QueueError> {
+    /// That user's jobs at in-app-retry are due now, the oldest first; false where the queue is paused and
+    /// keeps them.
+    pub(super) async fn wake(&self, user: UserId) -> Result<bool, QueueError> {
         let key = index_key(user);
-        let mut pipe = redis::pipe();
-        pipe.cmd("SMEMBERS").arg(&key);
-        let (ids,): (Vec<String>,) = self.link.pipe(&pipe).await?;
         let keys = self.link.keys(Place::InAppRetry)?;
+        let mut pipe = redis::pipe();
+        pipe.cmd("HEXISTS").arg(keys.meta()).arg("paused");
+        pipe.cmd("SMEMBERS").arg(&key);
+        let (is_paused, mut ids): (bool, Vec<String>) = self.link.pipe(&pipe).await?;
+        if is_paused {
+            return Ok(false);
+        }
+        ids.sort_by_key(|id| job_number(id));
         for id in ids {
             let mut pipe = redis::pipe();
             pipe.cmd("ZSCORE").arg(keys.delayed()).arg(&id);
@@ -248,7 +274,7 @@ impl Inner {
                 self.leave(Place::InAppRetry, &id).await?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn leaving<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Part>) -> T) -> T {
@@ -270,6 +296,18 @@ type Looked = (
 fn index_key(user: UserId) -> String {
     format!("flowreel:resting:{user}")
 }
+
+/// The stored job's number in the id of one of its runs.
+fn job_number(id: &str) -> u64 {
+    let number = id.split('-').next().and_then(|number| number.parse().ok());
+    number.unwrap_or(u64::MAX)
+}
+
+/// Only its own.
+const UNLOCK: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+";
 
 fn leaving_key(via: Place, id: &str) -> String {
     format!("{}:{id}", via.name())

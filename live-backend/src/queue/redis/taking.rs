@@ -30,6 +30,8 @@ const UNFIT_MAX: usize = 100;
 pub(super) enum Ending<'a> {
     Completed,
     Failed(&'a str),
+    /// It was not run, and waits again until then.
+    PutBack(u64),
 }
 
 /// One channel.
@@ -173,6 +175,7 @@ impl Taking {
         let ended = match ending {
             Ending::Completed => bull.move_to_completed("delivered").await,
             Ending::Failed(reason) => bull.move_to_failed(reason).await,
+            Ending::PutBack(due_ms) => bull.move_to_delayed(due_ms).await,
         };
         if let Err(error) = ended {
             // Its lock runs out; whoever takes it again finds in the store that it is done.
@@ -195,6 +198,14 @@ impl Taking {
     /// Whether a run goes on here.
     pub(super) fn is_busy(&self) -> bool {
         !self.active().is_empty()
+    }
+
+    /// How often this job was taken.
+    pub(super) fn starts(&self, id: i64) -> u32 {
+        let active = self.active();
+        active
+            .get(&id)
+            .map_or(0, |active| active.bull.attempts_started())
     }
 
     /// Since when this job runs here.

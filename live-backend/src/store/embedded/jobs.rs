@@ -9,7 +9,7 @@ use crate::models::{
     Channel, EmailStatus, InAppStatus, NotificationType, Priority, UserId, WallMs,
 };
 use crate::store::StoreError;
-use crate::store::jobs::{JobOrigin, NewJob, RunEnd, StoredJob};
+use crate::store::jobs::{EARLIER_MAX, EarlierJob, JobOrigin, NewJob, RunEnd, StoredJob};
 use crate::store::notifications::{Delivery, News};
 use rusqlite::{Connection, Row, params};
 
@@ -147,13 +147,15 @@ impl Embedded {
         self.write(move |connection| {
             connection
                 .prepare_cached(
-                    "UPDATE jobs SET state = 'delayed', station = ?2, due_at = ?3, attempt = ?4 WHERE id = ?1",
+                    "UPDATE jobs SET state = 'delayed', station = ?2, due_at = ?3, attempt = ?4, \
+                     is_missed = ?5 WHERE id = ?1",
                 )?
                 .execute(params![
                     run.job,
                     station,
                     due_at.to_stored(),
-                    run.attempt.saturating_add(1)
+                    run.attempt.saturating_add(1),
+                    run.is_missed,
                 ])?;
             set_status(connection, &run, InAppStatus::Pending.name())?;
             append(connection, &run, "failed", now)
@@ -210,6 +212,35 @@ impl Embedded {
             let rows = statement.query_map([], job_from_row)?;
             rows.map(|row| row.map_err(StoreError::from).and_then(|job| job))
                 .collect()
+        })
+        .await
+    }
+
+    pub(crate) async fn earlier_jobs(
+        &self,
+        user: UserId,
+        priority: Priority,
+        job: i64,
+    ) -> Result<Vec<EarlierJob>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, attempt, is_missed FROM jobs WHERE channel = 'in-app' AND user_id = ?1 \
+                 AND id < ?2 AND (state = 'waiting' OR (state = 'delayed' AND is_missed = 1)) \
+                 AND CASE priority WHEN 'low' THEN 0 WHEN 'normal' THEN 1 WHEN 'high' THEN 2 ELSE 3 END >= ?3 \
+                 ORDER BY id LIMIT ?4",
+            )?;
+            let most = i64::try_from(EARLIER_MAX).unwrap_or(i64::MAX);
+            let rows = statement.query_map(
+                params![signed(user.0)?, job, priority.rank(), most],
+                |row| {
+                    Ok(EarlierJob {
+                        id: row.get(0)?,
+                        attempt: u16::try_from(row.get::<_, i64>(1)?).unwrap_or(u16::MAX),
+                        is_missed: row.get(2)?,
+                    })
+                },
+            )?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }

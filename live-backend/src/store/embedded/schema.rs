@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// Version of the tables below; kept in the file's `user_version`.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 const TABLES: &str = "
 CREATE TABLE signups (
@@ -96,11 +96,13 @@ CREATE TABLE jobs (
   due_at INTEGER,
   created_at INTEGER NOT NULL,
   run TEXT,
-  part TEXT
+  part TEXT,
+  is_missed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX notifications_by_job ON notifications (job_id);
+CREATE INDEX in_app_jobs_by_user ON jobs (user_id, id) WHERE channel = 'in-app';
 ";
 
 /// Version 2 knows which request of which recorded run a job is of.
@@ -120,15 +122,22 @@ UPDATE notifications SET job_id = jobs.id FROM jobs
   WHERE jobs.notification_id = notifications.id AND notifications.job_id IS NULL;
 ";
 
+/// Version 5 knows which notifications found their user away, and finds the jobs of a user.
+const FROM_4: &str = "
+ALTER TABLE jobs ADD COLUMN is_missed INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX in_app_jobs_by_user ON jobs (user_id, id) WHERE channel = 'in-app';
+";
+
 /// Makes the tables in an empty file; refuses a file that a newer version wrote.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let steps: &[&str] = match version {
         VERSION => return Ok(()),
         0 => &[TABLES],
-        1 => &[FROM_1, FROM_2, FROM_3],
-        2 => &[FROM_2, FROM_3],
-        3 => &[FROM_3],
+        1 => &[FROM_1, FROM_2, FROM_3, FROM_4],
+        2 => &[FROM_2, FROM_3, FROM_4],
+        3 => &[FROM_3, FROM_4],
+        4 => &[FROM_4],
         other => {
             return Err(StoreError::Corrupt {
                 what: format!("the tables have version {other}, this program knows {VERSION}"),
@@ -162,11 +171,17 @@ mod tests {
     fn older_files_get_what_new_ones_have() {
         let new = Connection::open_in_memory().unwrap();
         prepare(&new).unwrap();
-        for version in [1, 2, 3] {
+        for version in [1, 2, 3, 4] {
             let old = Connection::open_in_memory().unwrap();
             prepare(&old).unwrap();
-            old.execute_batch("DROP TABLE settings; DROP INDEX notifications_by_job;")
-                .unwrap();
+            old.execute_batch(
+                "DROP INDEX in_app_jobs_by_user; ALTER TABLE jobs DROP COLUMN is_missed;",
+            )
+            .unwrap();
+            if version < 4 {
+                old.execute_batch("DROP TABLE settings; DROP INDEX notifications_by_job;")
+                    .unwrap();
+            }
             if version < 3 {
                 old.execute_batch(
                     "DROP INDEX signups_by_verification; ALTER TABLE signups DROP COLUMN verification_hash; \

@@ -130,6 +130,7 @@ fn job(news: &News, job_id: i64, recipient: &Recipient, record: Option<&str>, no
         attempt: 1,
         station: None,
         due_at: None,
+        is_missed: false,
         origin: news.origin.as_ref().map(|origin| Origin {
             run: origin.run.clone(),
             part: origin.part.to_string(),

@@ -261,6 +261,9 @@ pub(super) struct Job {
     pub(super) station: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) due_at: Option<DateTime>,
+    /// It rests, or has rested, because the user was away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_missed: bool,
     /// The recorded run and the part in it, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) origin: Option<Origin>,

@@ -199,6 +199,7 @@ impl Mongo {
                         "station": station,
                         "dueAt": stored(*due_at),
                         "attempt": i64::from(run.attempt) + 1,
+                        "isMissed": run.is_missed,
                     } },
                 )
                 .session(session)

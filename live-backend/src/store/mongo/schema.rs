@@ -13,7 +13,7 @@ use mongodb::{Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
 
 /// Version of what is below; kept in one document.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// The document that keeps it.
 const VERSION_ID: &str = "version";
 /// What the server answers where a collection is there already.
@@ -48,7 +48,7 @@ pub(super) async fn prepare(mongo: &Mongo) -> Result<(), StoreError> {
     match found.map_or(0, |found| found.version) {
         VERSION => return Ok(()),
         // Steps from older versions come here; every part of them may run twice, as several processes start at once.
-        0 => {}
+        0 | 1 => {}
         other => {
             return Err(StoreError::Corrupt {
                 what: format!("the collections have version {other}, this program knows {VERSION}"),
@@ -272,7 +272,8 @@ fn deliveries() -> Vec<Wanted> {
             "type": { "enum": names_of(NotificationType::ALL, |kind| kind.name()) },
             "priority": { "enum": names_of(Priority::ALL, |priority| priority.name()) },
             "attempt": { "bsonType": "long", "minimum": 1_i64 },
-            "station": text(), "dueAt": date(), "recordId": text(), "createdAt": date(),
+            "station": text(), "dueAt": date(), "isMissed": { "bsonType": "bool" },
+            "recordId": text(), "createdAt": date(),
         },
         required: &[
             "channel",
@@ -287,6 +288,10 @@ fn deliveries() -> Vec<Wanted> {
         indexes: vec![
             index(doc! { "state": 1, "_id": 1 }),
             index(doc! { "notificationId": 1 }),
+            in_app_only(
+                "inApp_by_user",
+                doc! { "userId": 1, "createdAt": 1, "_id": 1 },
+            ),
         ],
     });
     all.push(Wanted {
@@ -333,6 +338,17 @@ fn told() -> Document {
 
 fn index(keys: Document) -> IndexModel {
     IndexModel::builder().keys(keys).build()
+}
+
+/// Of the in-app jobs alone.
+fn in_app_only(name: &str, keys: Document) -> IndexModel {
+    let options = IndexOptions::builder()
+        .name(name.to_owned())
+        .partial_filter_expression(doc! { "channel": Channel::InApp.name() });
+    IndexModel::builder()
+        .keys(keys)
+        .options(options.build())
+        .build()
 }
 
 fn unique(name: &str, keys: Document) -> IndexModel {

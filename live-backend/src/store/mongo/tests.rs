@@ -40,6 +40,7 @@ fn run(job: i64, notification: &str, attempt: u16) -> RunEnd {
         tier: "mail",
         code: Some(451),
         reason: "later".to_owned(),
+        is_missed: false,
     }
 }
 

@@ -6,15 +6,44 @@
 //! same id, by which a client tells the repetition.
 
 use crate::models::WallMs;
+use crate::queue::Turn;
 use crate::queue::{Job, first_queue};
+use crate::store::StoreError;
 use crate::store::notifications::Notification;
 use crate::telemetry::{Detail, Place, Visit};
 use crate::websocket::{DeliveryFault, InAppMessage};
 use crate::worker::{RunFailure, Worker};
+use std::pin::pin;
+use std::time::Duration;
+
+/// What a run begins with.
+pub(in crate::worker) struct Prepared {
+    found: Result<Option<Notification>, StoreError>,
+    /// Where earlier notifications were written that are not confirmed yet.
+    sockets: Option<String>,
+}
+
+/// Looks whether the job may be told now; an error says for how long it goes back.
+pub(in crate::worker) async fn prepare(worker: &Worker, job: &Job) -> Result<Prepared, Duration> {
+    let sockets = worker.sockets.of_user(job.user);
+    let (found, turn) = tokio::join!(
+        worker.store.notification(job.notification.clone()),
+        worker.queues.turn(job, sockets)
+    );
+    // What is not told is in nobody's way.
+    let is_told =
+        matches!(&found, Ok(Some(it)) if !it.is_delivered && !is_expired(it, worker.now()));
+    let sockets = match turn {
+        Turn::Now { sockets } => sockets,
+        Turn::Later(rest) if is_told => return Err(rest),
+        Turn::Later(_) => None,
+    };
+    Ok(Prepared { found, sockets })
+}
 
 /// One run, to its end.
-pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
-    let found = worker.store.notification(job.notification.clone()).await;
+pub(in crate::worker) async fn run(worker: &Worker, job: Job, prepared: Prepared) {
+    let Prepared { found, sockets } = prepared;
     if let Ok(Some(notification)) = &found
         && is_expired(notification, worker.now())
     {
@@ -43,7 +72,7 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
     if notification.is_delivered {
         return complete(worker, &job, visit, None).await;
     }
-    match deliver(worker, &job, &visit, &notification).await {
+    match deliver(worker, &job, &visit, &notification, sockets).await {
         Ok(socket_id) => complete(worker, &job, visit, Some(socket_id)).await,
         Err(fault) => {
             let is_offline = fault == DeliveryFault::Offline;
@@ -63,6 +92,7 @@ async fn deliver(
     job: &Job,
     visit: &Visit,
     notification: &Notification,
+    only_to: Option<String>,
 ) -> Result<String, DeliveryFault> {
     let call = visit.call(Place::Websocket);
     if worker.faults.pass(Place::Websocket).await.is_err() {
@@ -70,11 +100,19 @@ async fn deliver(
         return Err(DeliveryFault::Injected);
     }
     let message = InAppMessage::from(notification);
-    match worker.sockets.send(job.user, &message).await {
+    let sent = worker.sockets.send(job.user, &message, only_to.as_deref());
+    match sent.await {
         Ok(sending) => {
             call.in_app_delivered(sending.socket_count());
             let written_at = worker.telemetry.now();
-            let socket_id = sending.confirmed().await?;
+            let sockets = sending.sockets();
+            let mut confirmed = pin!(sending.confirmed());
+            // Later ones may follow; the confirmation does not wait for that to be known.
+            let socket_id = tokio::select! {
+                biased;
+                () = worker.queues.written(job, sockets.as_deref()) => confirmed.await,
+                confirmed = &mut confirmed => confirmed,
+            }?;
             let since_ns = worker.telemetry.now().since_ns(written_at);
             let told = Detail::default()
                 .id("notification", &message.id)

@@ -213,6 +213,7 @@ fn jobs_and_sessions_come_back_as_they_were() {
         attempt: 2,
         station: Some("retry-1".to_owned()),
         due_at: Some(at),
+        is_missed: false,
         origin: Some(Origin {
             run: "ab".to_owned(),
             part: "1".to_owned(),
