@@ -15,6 +15,8 @@ mod control;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
 mod first_flow;
 #[cfg(test)]
 mod foul_play;
