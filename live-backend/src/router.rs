@@ -16,8 +16,10 @@ use crate::telemetry::{Class, Place};
 use crate::websocket::{ServerSockets, count_messages, own_head};
 use access::Guard;
 use axum::Router;
-use axum::http::{Method, StatusCode};
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::{from_fn_with_state, map_request, map_response_with_state};
+use axum::response::Response;
 use std::sync::Arc;
 
 /// What a controller is given: the whole program, and which server serves.
@@ -70,7 +72,16 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
         .layer(map_request(count_messages))
         .layer(map_request(own_head))
         .layer(from_fn_with_state(state.clone(), origin::allow))
+        .layer(map_response_with_state(state.clone(), named))
         .with_state(state)
+}
+
+/// Socket.IO's answers do not pass what names the others.
+async fn named(State(server): State<ServerState>, mut response: Response) -> Response {
+    let name = HeaderValue::from_static(server.place.name());
+    let headers = response.headers_mut();
+    headers.entry(record::SERVER_HEADER).or_insert(name);
+    response
 }
 
 async fn no_such_route() -> AppError {
