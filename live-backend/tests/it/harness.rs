@@ -72,6 +72,16 @@ impl Backend {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
+        let arguments = [&["--port-base", "0"], arguments].concat();
+        Self::start_where_set(folder, &arguments, environment)
+    }
+
+    /// The same on the ports that the settings name.
+    pub(crate) fn start_where_set(
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let log = folder.join("log.txt");
         let stderr = std::fs::OpenOptions::new()
             .create(true)
@@ -79,7 +89,7 @@ impl Backend {
             .open(&log)
             .expect("the folder can be written");
         let mut child = command(folder)
-            .args(["--port-base", "0", "--print-ready"])
+            .arg("--print-ready")
             .args(arguments)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
@@ -136,6 +146,61 @@ impl Backend {
             "{answer}"
         );
         self.log_in(name).await
+    }
+
+    /// Signs up and opens a session, which nobody is told about: the user has no in-app notification.
+    pub(crate) async fn quiet_user(&self, name: &str) -> Value {
+        let email = format!("{name}@people.example");
+        let body = json!({"username": name, "email": email, "password": "correct horse 1"});
+        let (status, answer) = self.post("/api/signups", &body, None).await;
+        assert_eq!(status, 201, "{answer}");
+        let body = json!({"email": email, "password": "correct horse 1"});
+        let (status, answer) = self.post("/api/session", &body, None).await;
+        assert_eq!(status, 201, "{answer}");
+        answer
+    }
+
+    /// Buys something as the user of that session; the answer is the request's id.
+    pub(crate) async fn buy(&self, session: &Value) -> String {
+        let body = json!({"item": "Blue lantern", "amount": 12.5, "currency": "EUR"});
+        let token = session["sessionToken"].as_str();
+        let (status, answer) = self.post("/api/purchases", &body, token).await;
+        assert_eq!(status, 201, "{answer}");
+        answer["requestId"].as_str().expect("an id").to_owned()
+    }
+
+    /// The in-app notifications of the user of that session, newest first.
+    pub(crate) async fn notifications_of(&self, session: &Value) -> Vec<Value> {
+        let path = format!(
+            "/api/notifications/{}",
+            session["userId"].as_str().expect("an id")
+        );
+        let (status, answer) = self.get(&path, session["sessionToken"].as_str()).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["notifications"].as_array().expect("a list").clone()
+    }
+
+    /// What an administrator reads there.
+    pub(crate) async fn read(&self, path: &str) -> Value {
+        let (status, answer) = self.get(path, Some(&self.admin_token)).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    /// What an administrator does there.
+    pub(crate) async fn act(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.post(path, body, Some(&self.admin_token)).await;
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
+    }
+
+    /// Waits until the queue has this figure.
+    pub(crate) async fn queue_has(&self, queue: &str, figure: &str, number: u64) {
+        let path = format!("/api/queues/{queue}");
+        until(&format!("{figure} of {queue} to be {number}"), async || {
+            (self.read(&path).await[figure] == number).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn log_in(&self, name: &str) -> Value {

@@ -9,13 +9,19 @@ mod bad_input;
 #[cfg(test)]
 mod balance;
 #[cfg(test)]
+mod both_queues;
+#[cfg(test)]
 mod broadcast;
+#[cfg(test)]
+mod connections;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod failover;
+#[cfg(test)]
+mod figures;
 #[cfg(test)]
 mod first_flow;
 #[cfg(test)]
@@ -24,6 +30,8 @@ mod foul_play;
 mod full_disk;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod in_app_runs;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
@@ -49,6 +57,8 @@ mod queues;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod redis_load;
+#[cfg(test)]
 mod redis_outages;
 #[cfg(test)]
 mod redis_queues;
@@ -69,8 +79,14 @@ mod services;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod settings_seen;
+#[cfg(test)]
 mod shortage;
 #[cfg(test)]
 mod socket_limits;
 #[cfg(test)]
 mod stock_client;
+#[cfg(test)]
+mod store_facts;
+#[cfg(test)]
+mod whole_system;

@@ -25,6 +25,21 @@ async fn all_arrive_once(backend: &Backend) {
     .await;
 }
 
+/// The relay keeps a message once and says so where it comes again.
+async fn nothing_was_sent_twice(backend: &Backend) {
+    for user in 1..=MAILS {
+        let path = format!("/api/signups/{user}/welcome-email-status");
+        let told = until("the mail to be noted", async || {
+            let told = backend.read(&path).await;
+            (told["status"] == "delivered").then_some(told)
+        })
+        .await;
+        let history = told["deliveryHistory"].to_string();
+        assert!(history.contains("kept as"), "{told}");
+        assert!(!history.contains("kept before"), "sent twice: {told}");
+    }
+}
+
 #[tokio::test]
 async fn a_killed_process_loses_no_job_and_the_next_one_runs_what_it_held() {
     let Some(redis) = Redis::start().await else {
@@ -72,6 +87,7 @@ async fn check_an_outage(end: impl FnOnce(&mut Redis)) {
     }
     redis.restart().await;
     all_arrive_once(&backend).await;
+    nothing_was_sent_twice(&backend).await;
 }
 
 #[tokio::test]

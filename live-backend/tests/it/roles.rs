@@ -30,7 +30,7 @@ pub(crate) struct System {
     base: u16,
     roles: Vec<Option<Child>>,
     ready: Vec<Value>,
-    _services: (Redis, Mongod),
+    services: (Redis, Mongod),
 }
 
 impl System {
@@ -54,7 +54,7 @@ impl System {
             base,
             roles: ROLES.iter().map(|_| None).collect(),
             ready: vec![Value::Null; ROLES.len()],
-            _services: (redis, mongod),
+            services: (redis, mongod),
         };
         // The recorder comes last: whoever needs it waits.
         let children: Vec<Child> = (0..ROLES.len()).rev().map(|at| system.spawn(at)).collect();
@@ -112,10 +112,20 @@ impl System {
     }
 
     pub(crate) const fn redis(&self) -> &Redis {
-        &self._services.0
+        &self.services.0
     }
 
-    fn server_url(&self, index: u16) -> String {
+    /// An administrator's.
+    pub(crate) fn admin_token(&self) -> &str {
+        self.ready[2]["admin_token"].as_str().expect("a token")
+    }
+
+    /// Where the recorder writes.
+    pub(crate) fn reel(&self) -> &Path {
+        Path::new(self.ready[0]["reel"].as_str().expect("a recording was on"))
+    }
+
+    pub(crate) fn server_url(&self, index: u16) -> String {
         format!("http://127.0.0.1:{}", self.base + index)
     }
 
@@ -186,7 +196,7 @@ pub(crate) async fn log_in(http: &Http, name: &str) -> String {
     answer["sessionToken"].as_str().expect("a token").to_owned()
 }
 
-async fn socket_at(url: &str, token: &str) -> Socket {
+pub(crate) async fn socket_at(url: &str, token: &str) -> Socket {
     let mut socket = Socket::connect(url, "/").await.expect("a socket");
     socket.authenticate(token).await.expect("auth:success");
     socket
@@ -251,10 +261,7 @@ async fn what_one_server_accepts_is_delivered_by_another_and_recorded_once() {
     for at in (0..ROLES.len()).rev() {
         assert!(system.signal(at, "-TERM"), "{:?} ended badly", ROLES[at]);
     }
-    let reel = system.ready[0]["reel"]
-        .as_str()
-        .expect("a recording was on");
-    let events = sound_reel(Path::new(reel));
+    let events = sound_reel(system.reel());
     let seen: BTreeSet<u16> = events.iter().map(|event| event.component.0).collect();
     for place in flowreel_live_backend::telemetry::Place::SERVERS {
         assert!(seen.contains(&place.component().0), "{}", place.name());

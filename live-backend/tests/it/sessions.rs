@@ -74,6 +74,39 @@ async fn a_refresh_token_is_good_once_and_used_again_ends_its_session() {
 }
 
 #[tokio::test]
+async fn a_password_opens_a_session_and_where_there_is_none_it_is_not_found() {
+    let folder = Folder::new();
+    let backend = Backend::start(folder.path(), &["--record", "off"]);
+    let ada = backend.user("ada").await;
+    let body = json!({"email": "ada@people.example", "password": "correct horse 1"});
+    let (status, second) = backend.post("/api/session", &body, None).await;
+    assert_eq!(status, 201, "{second}");
+    assert_eq!(second["userId"], ada["userId"]);
+    assert!(second["refreshToken"].is_string() && second["expiresInS"].is_u64());
+    let path = format!("/api/session/{}", ada["userId"].as_str().unwrap());
+    let token = second["sessionToken"].as_str();
+    let (status, shown) = backend.get(&path, token).await;
+    assert_eq!(status, 200, "{shown}");
+    assert_eq!(
+        (&shown["userId"], &shown["username"]),
+        (&ada["userId"], &json!("ada"))
+    );
+    assert_eq!(shown["sessions"].as_array().map(Vec::len), Some(2));
+    // Whoever logs in by password is told; whoever opens a session is not.
+    let told = backend.notifications_of(&second).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+
+    let wrong = json!({"email": "ada@people.example", "password": "wrong horse 1"});
+    let (status, answer) = backend.post("/api/session", &wrong, None).await;
+    assert_eq!(status, 401, "{answer}");
+    assert!(answer["sessionToken"].is_null(), "{answer}");
+    let admin = Some(backend.admin_token.as_str());
+    assert_eq!(backend.get("/api/session/999", admin).await.0, 404);
+    assert_eq!(backend.get("/api/session/999", token).await.0, 403);
+    assert_eq!(backend.get(&path, None).await.0, 401);
+}
+
+#[tokio::test]
 async fn logging_out_ends_every_session_of_the_user_and_no_other() {
     let folder = Folder::new();
     let backend = Backend::start(folder.path(), &["--record", "off"]);
@@ -177,7 +210,7 @@ async fn a_reset_answers_alike_whether_somebody_has_the_address_or_not() {
     let backend = Backend::start(folder.path(), &[]);
     backend.user("ada").await;
     let mut shapes = Vec::new();
-    for name in ["ada", "nobody"] {
+    for name in ["nobody", "ada"] {
         let body = json!({"email": format!("{name}@people.example")});
         let (status, answer) = backend.post("/api/reset-passwords", &body, None).await;
         let keys: Vec<String> = answer.as_object().unwrap().keys().cloned().collect();
