@@ -4,14 +4,19 @@
 //! (the suite beside the stores).
 
 use crate::harness::{Backend, Folder, command, count, notification, sound_reel, until};
-use crate::services::{Mongod, free_port};
+use crate::services::{Mongod, Redis, free_port};
 use ::mongodb::Database;
 use ::mongodb::bson::{Bson, Document, doc};
 use flowreel_engine::model::event::EventKind;
 use flowreel_live_backend::load::Http;
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::{Instant, interval};
 
 const DATABASE: &str = "flow";
+/// How long the store is away.
+const OUTAGE: Duration = Duration::from_secs(10);
 
 async fn database(server: &Mongod) -> Database {
     let client = ::mongodb::Client::with_uri_str(server.url(DATABASE)).await;
@@ -199,6 +204,56 @@ async fn a_restart_of_mongodb_under_way_loses_nothing_that_was_answered() {
         accepted.iter().all(is_sent).then_some(())
     })
     .await;
+    until("every job to be done", async || {
+        (number_of(&database, "jobs", doc! {}).await == 0).then_some(())
+    })
+    .await;
+    drop(backend.stop());
+}
+
+#[tokio::test]
+async fn ten_seconds_without_the_store_lose_no_job_and_every_job_is_done_afterwards() {
+    let (Some(mut server), Some(redis)) = (Mongod::start().await, Redis::start().await) else {
+        return;
+    };
+    let folder = Folder::new();
+    // Rests of five minutes take 3 s.
+    let (store, queue) = (server.url(DATABASE), redis.url());
+    let arguments = ["--retry-scale", "100", "--store", &store, "--queue", &queue];
+    let mut backend = Backend::start(folder.path(), &arguments);
+    let ada = backend.user("ada").await;
+    let token = ada["sessionToken"].as_str().expect("a token");
+    let mut socket = backend.socket(token).await;
+    let items: Vec<String> = (0..12).map(|number| format!("lantern {number}.")).collect();
+    for item in &items {
+        let body = json!({"item": item, "amount": 1.5, "currency": "EUR"});
+        let (status, answer) = backend.post("/api/purchases", &body, Some(token)).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    server.kill();
+    let (begun, mut ticks) = (Instant::now(), interval(Duration::from_millis(250)));
+    let body =
+        json!({"username": "bea", "email": "bea@people.example", "password": "correct horse 1"});
+    while begun.elapsed() < OUTAGE {
+        ticks.tick().await;
+        let (status, answer) = backend.post("/api/signups", &body, None).await;
+        assert_eq!(status, 503, "{answer}");
+    }
+    server.restart().await;
+    let mut untold: BTreeSet<&String> = items.iter().collect();
+    while !untold.is_empty() {
+        let news = notification(&mut socket).await;
+        let message = news["message"].as_str().expect("a text").to_owned();
+        untold.retain(|item| !message.contains(item.as_str()));
+    }
+    until("every mail", async || {
+        let mails = backend.mails();
+        let is_sent = |item: &String| mails.iter().any(|mail| mail.contains(item.as_str()));
+        items.iter().all(is_sent).then_some(())
+    })
+    .await;
+    // Dead letters would be jobs as well.
+    let database = database(&server).await;
     until("every job to be done", async || {
         (number_of(&database, "jobs", doc! {}).await == 0).then_some(())
     })
