@@ -5,7 +5,6 @@
 
 mod data;
 mod listen;
-mod one_secret;
 mod outage;
 mod parts;
 mod phases;

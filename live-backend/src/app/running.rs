@@ -11,7 +11,7 @@ use super::listen::{Listeners, authority, upstreams};
 use super::phases::{Phases, ended, noticed};
 use super::recording::Recording;
 use super::starting::Waiting;
-use super::{App, Readiness, StartError, one_secret, parts, serve, work};
+use super::{App, Readiness, StartError, parts, serve, work};
 use crate::config::{Ports, Process, Settings, StorePart};
 use crate::control::fan_out;
 use crate::email::transport::Mailer;
@@ -27,7 +27,7 @@ use crate::security::passwords::Passwords;
 use crate::security::tokens::Tokens;
 use crate::store::{Store, StoreWriter};
 use crate::telemetry::{Place, Telemetry};
-use crate::websocket::{Bus, LiveView, ServerSockets, Sockets, live_view};
+use crate::websocket::{Bus, LiveView, ServerSockets, Sockets, agree_on_secret, live_view};
 use axum::http::HeaderValue;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -86,7 +86,9 @@ impl Running {
         };
         let bus = parts::open_bus(&settings).await?;
         let phase = &phases.relay;
-        one_secret::agree(&bus, &secret, &phase.tracker, &phase.stop).await?;
+        if !agree_on_secret(&bus, &secret, &phase.tracker, &phase.stop).await? {
+            return Err(StartError::OtherSecret);
+        }
         let left = stored.as_ref().map_or(&[][..], |(_, _, left)| left);
         let recording = Recording::start(&settings, ports, left, &tokens, &phases.relay).await?;
         let telemetry = recording.telemetry();

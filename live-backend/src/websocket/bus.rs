@@ -105,7 +105,7 @@ impl Bus {
     }
 
     /// The connection, for commands beside the messages; `None` within one process.
-    pub(crate) fn redis(&self) -> Option<ConnectionManager> {
+    pub(super) fn redis(&self) -> Option<ConnectionManager> {
         self.redis.clone()
     }
 

@@ -238,6 +238,23 @@ async fn bodies_that_are_wrong_name_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_body_in_tiny_pieces_takes_no_more_room_than_its_bytes() {
+    let folder = Folder::new();
+    let backend = Backend::start(folder.path(), &["--record", "off"]);
+    // As many pieces as the room of all bodies has units, and some.
+    let mut text = request("POST /api/logins", "transfer-encoding: chunked\r\n", "");
+    text.push_str(&"1\r\n \r\n".repeat(70_000));
+    text.push_str("0\r\n\r\n");
+    let text = text.replace(
+        "\r\nconnection",
+        "\r\ncontent-type: application/json\r\nconnection",
+    );
+    let answer = exchange(backend.http.base(), &text).await;
+    assert_eq!(status(&answer), 413, "the server's own limit: {answer}");
+    still_serves(&backend).await;
+}
+
+#[tokio::test]
 async fn slow_heads_are_cut_off_and_thousands_of_silent_connections_hinder_nobody() {
     let folder = Folder::new();
     let backend = Backend::start(folder.path(), &["--record", "off"]);

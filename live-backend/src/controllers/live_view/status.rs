@@ -4,7 +4,6 @@
 //! how figures are counted (telemetry).
 
 use super::watch::Watcher;
-use crate::queue::NamedCounts;
 use crate::router::ServerState;
 use crate::websocket::live_view::cards::Status;
 use axum::Json;
@@ -13,12 +12,12 @@ use serde::Serialize;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct Answer<J> {
     #[serde(flatten)]
     status: Status,
     sockets: Sockets,
     /// `null` where the queues do not answer.
-    jobs: Option<[NamedCounts; 6]>,
+    jobs: J,
 }
 
 #[derive(Serialize)]

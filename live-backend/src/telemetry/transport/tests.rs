@@ -483,11 +483,8 @@ fn without_a_recorder_or_a_redis_nobody_takes_part() {
         wait: Duration::from_millis(300),
         ..redis.settings()
     };
-    let refused = Telemetry::start_shipping(&settings, "balancer").expect_err("no run");
-    assert!(
-        refused.to_string().contains("flowreel-live recorder"),
-        "{refused}"
-    );
+    let why = Telemetry::start_shipping(&settings, "balancer").expect_err("no run");
+    assert!(why.to_string().contains("flowreel-live recorder"), "{why}");
     let nowhere = TransportSettings {
         url: "redis://:secret@127.0.0.1:1".to_owned(),
         ..settings

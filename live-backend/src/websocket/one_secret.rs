@@ -6,9 +6,8 @@
 //! What stands in Redis is a hash made for this alone, and it lives as long as somebody says it again: when
 //! all processes are gone the next ones may have another secret.
 
-use super::StartError;
+use super::bus::{Bus, BusError};
 use crate::security::hash_hex;
-use crate::websocket::{Bus, BusError};
 use redis::Script;
 use redis::aio::ConnectionManager;
 use std::time::Duration;
@@ -38,22 +37,22 @@ struct Said {
     hash: String,
 }
 
-/// Refuses a start beside processes with another secret, and keeps saying which is ours until stopped.
-pub(super) async fn agree(
+/// Whether no process has another secret; then ours is said again and again until stopped.
+pub(crate) async fn agree_on_secret(
     bus: &Bus,
     secret: &str,
     tracker: &TaskTracker,
     stop: &CancellationToken,
-) -> Result<(), StartError> {
+) -> Result<bool, BusError> {
     let Some(redis) = bus.redis() else {
-        return Ok(());
+        return Ok(true);
     };
     let hash = hash_hex(&format!("processes of one system {secret}"));
     let said = Said { redis, hash };
     let give_up_at = Instant::now() + PATIENCE;
     while !said.say().await? {
         if Instant::now() >= give_up_at {
-            return Err(StartError::OtherSecret);
+            return Ok(false);
         }
         tokio::time::sleep_until(Instant::now() + RENEWAL).await;
     }
@@ -61,7 +60,7 @@ pub(super) async fn agree(
     tracker.spawn(async move {
         stop.run_until_cancelled(said.keep_saying()).await;
     });
-    Ok(())
+    Ok(true)
 }
 
 impl Said {
@@ -87,7 +86,7 @@ impl Said {
                 }
             };
             if !holds && !is_alone {
-                tracing::error!("{}", StartError::OtherSecret);
+                tracing::error!("a process on this Redis signs with another secret now");
             }
             is_alone = !holds;
         }
