@@ -268,6 +268,10 @@ impl Inner {
                         self.telemetry.enter(part, upstream.place, Place::Balancer)
                     });
                 }
+                Err(UpstreamFault::Cut(cut)) => {
+                    passing = *cut;
+                    tried.push(upstream.index);
+                }
                 Err(UpstreamFault::Late) => {
                     return Err(AppError::new(
                         StatusCode::GATEWAY_TIMEOUT,
@@ -336,8 +340,27 @@ mod tests {
         recorder: Recorder,
     }
 
+    /// How a server behaves.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Serving {
+        Answers,
+        HangsUp,
+        Not,
+    }
+
     /// A balancer before servers of which only those named answer.
     async fn start(live: [bool; 3]) -> Running {
+        let serving = |is_live| {
+            if is_live {
+                Serving::Answers
+            } else {
+                Serving::Not
+            }
+        };
+        start_before(live.map(serving)).await
+    }
+
+    async fn start_before(all: [Serving; 3]) -> Running {
         let recorder = Recorder::start(
             Clock::start(),
             live_topology(&SETTINGS),
@@ -346,10 +369,18 @@ mod tests {
         .unwrap();
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let mut servers = Vec::new();
-        for (place, is_live) in Place::SERVERS.into_iter().zip(live) {
+        for (place, serving) in Place::SERVERS.into_iter().zip(all) {
             let listener = server::bind("test server", 0).await.unwrap();
             servers.push((place, listener.local_addr().unwrap().to_string()));
-            if is_live {
+            if serving == Serving::HangsUp {
+                let stop = stop.clone();
+                tracker.spawn(async move {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = hang_up(listener) => {}
+                    }
+                });
+            } else if serving == Serving::Answers {
                 let routes = Router::new().fallback(any(move || async move { place.name() }));
                 tracker.spawn(server::serve(listener, routes, stop.clone()));
             }
@@ -443,6 +474,33 @@ mod tests {
         open.pop();
         assert_eq!(ask().await, StatusCode::OK);
         drop(open);
+        assert_eq!(running.anomalies().await, 0);
+    }
+
+    /// A server that takes connections, reads a little and hangs up.
+    async fn hang_up(listener: tokio::net::TcpListener) {
+        use tokio::io::AsyncReadExt;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            drop(stream.read(&mut [0; 64]).await);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_only_reads_is_asked_elsewhere_when_its_server_breaks_off() {
+        let running = start_before([Serving::HangsUp, Serving::Answers, Serving::HangsUp]).await;
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let mut answers = Vec::new();
+        for method in ["GET", "POST"] {
+            for _ in 0..3 {
+                let request = Request::builder().method(method);
+                let uri = format!("{}/api/health", running.url);
+                let request = request.uri(uri).body(Body::empty()).unwrap();
+                answers.push(client.request(request).await.unwrap().status());
+            }
+        }
+        let (ok, cut) = (StatusCode::OK, StatusCode::BAD_GATEWAY);
+        assert_eq!(answers[..3], [ok; 3]);
+        assert_eq!(answers[3..].iter().filter(|&&it| it == cut).count(), 2);
         assert_eq!(running.anomalies().await, 0);
     }
 

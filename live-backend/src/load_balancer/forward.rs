@@ -3,6 +3,7 @@
 //! Belongs here: headers that end at a hop, upgrades, what a failure means. Does not belong here: choice.
 
 use super::line::{AnswerBody, AskFault, Line, Outgoing};
+use super::sticky;
 use super::tunnel::{self, End};
 use super::upstream::Upstream;
 use crate::middleware::record::{self, FORWARDED_FOR, PROXIED};
@@ -11,7 +12,7 @@ use crate::telemetry::journey::{PART_HEADER, TIME_HEADER};
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -72,6 +73,8 @@ pub(super) enum UpstreamFault {
         /// This program or its system had no connection left to give: nothing is known of the server.
         is_ours: bool,
     },
+    /// It broke off, and the request may be asked again elsewhere: it only reads.
+    Cut(Box<Passing>),
     /// It took too long.
     Late,
     /// It was reached and broke off.
@@ -99,6 +102,19 @@ impl Passing {
         Self { request, upgrade }
     }
 
+    /// The same once more, where asking twice changes nothing: neither a poll, which takes what waits for
+    /// its client, nor what is recorded, which stands for one way through the system.
+    fn again(&self) -> Option<Self> {
+        let reads = matches!(*self.request.method(), Method::GET | Method::HEAD);
+        let is_poll = self.request.uri().path().starts_with(sticky::PATH);
+        let is_recorded = self.request.headers().contains_key(PART_HEADER);
+        let may_repeat = reads && !is_poll && !is_recorded && self.upgrade.is_none();
+        may_repeat.then(|| Self {
+            request: self.request.clone(),
+            upgrade: None,
+        })
+    }
+
     /// Says when it is passed on, so that nothing the server does is earlier.
     pub(super) fn stamp(&mut self, now: Stamp) {
         self.request
@@ -113,6 +129,20 @@ impl Forwarder {
     }
 
     pub(super) async fn forward(
+        &self,
+        passing: Passing,
+        upstream: &Arc<Upstream>,
+    ) -> Result<Response<Body>, UpstreamFault> {
+        let again = passing.again();
+        match self.forward_once(passing, upstream).await {
+            Err(UpstreamFault::Broken) => Err(again.map_or(UpstreamFault::Broken, |again| {
+                UpstreamFault::Cut(Box::new(again))
+            })),
+            answered => answered,
+        }
+    }
+
+    async fn forward_once(
         &self,
         passing: Passing,
         upstream: &Arc<Upstream>,

@@ -20,7 +20,7 @@ const SESSIONS_MAX: usize = 100_000;
 /// Longest answer to a handshake.
 const HANDSHAKE_BYTES_MAX: usize = 4096;
 /// Where Socket.IO lives.
-const PATH: &str = "/socket.io/";
+pub(super) const PATH: &str = "/socket.io/";
 /// Cookie with the server's number, counted from 1.
 const COOKIE: &str = "flowreel_server";
 
