@@ -31,7 +31,8 @@ pub struct Speed {
     pub completed_s: f64,
 }
 
-/// Adds that many jobs to `in-app` on a Redis of the bench alone, then takes and completes them.
+/// Adds that many jobs to `in-app` on a Redis of the bench alone, then completes them by so many hands:
+/// each waits for a job, takes it and ends its run before it goes for the next one, as workers do.
 ///
 /// `between` is called when all are added, so that the caller can read its processor time.
 ///
@@ -66,11 +67,18 @@ pub async fn redis(
     let added = telemetry.now();
     between();
     let mut workers = JoinSet::new();
+    let next = Arc::new(AtomicU64::new(0));
     for _ in 0..hands {
-        let queues = queues.clone();
+        let (queues, next) = (queues.clone(), Arc::clone(&next));
         workers.spawn(async move {
             let mut done = 0_u64;
-            while let Some(job) = queues.take(Channel::InApp).await {
+            while next.fetch_add(1, Ordering::Relaxed) < jobs {
+                let job = loop {
+                    queues.has_job(Channel::InApp).await;
+                    if let Some(job) = queues.take(Channel::InApp).await {
+                        break job;
+                    }
+                };
                 queues.completed(&job).await;
                 done += 1;
             }
@@ -172,7 +180,7 @@ async fn accept_and_do(store: &Store, queues: &Queues, number: u64) -> Result<()
     Ok(())
 }
 
-fn telemetry() -> Result<(Telemetry, Recorder), String> {
+pub(crate) fn telemetry() -> Result<(Telemetry, Recorder), String> {
     let topology = live_topology(&TopologySettings {
         balancer_port: 0,
         server_ports: [0; 3],

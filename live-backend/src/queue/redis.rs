@@ -9,12 +9,16 @@
 
 mod figures;
 mod foreign;
+mod gather;
 mod link;
 mod operators;
 mod outbox;
 mod parcel;
 mod rests;
+mod scripts;
 mod taking;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use super::{Job, LeftJob, NamedCounts, Phase, QueueError, Standing, Turn, first_queue};
@@ -50,6 +54,8 @@ struct Inner {
     outbox: Outbox,
     rests: Rests,
     turns: Turns,
+    /// Calls to Redis that go on for whoever asked.
+    calls: TaskTracker,
 }
 
 impl Redis {
@@ -72,6 +78,7 @@ impl Redis {
                 outbox: Outbox::default(),
                 rests: Rests::default(),
                 turns: Turns::default(),
+                calls: TaskTracker::new(),
             }),
         })
     }
@@ -157,14 +164,18 @@ impl Redis {
     /// The run of a taken job went well.
     pub(crate) async fn completed(&self, job: &Job) {
         let taking = self.inner.taking(job.channel);
-        drop(taking.end(job.id, Ending::Completed).await);
+        drop(taking.end(&self.inner, job.id, Ending::Completed).await);
         self.inner.turns.ended(job.id);
     }
 
     /// A taken job is gone without a good run.
     pub(crate) async fn dropped(&self, job: &Job, reason: &str) {
         let taking = self.inner.taking(job.channel);
-        drop(taking.end(job.id, Ending::Failed(reason)).await);
+        drop(
+            taking
+                .end(&self.inner, job.id, Ending::Failed(reason))
+                .await,
+        );
         self.inner.turns.ended(job.id);
     }
 
@@ -213,7 +224,11 @@ impl Redis {
         });
         // Runs that have begun go on after the stop, and so do their locks.
         let (inner, stopped) = (Arc::clone(&self.inner), stop.clone());
-        tracker.spawn(async move { inner.keep_locks(&stopped).await });
+        tracker.spawn(async move {
+            inner.keep_locks(&stopped).await;
+            inner.calls.close();
+            inner.calls.wait().await;
+        });
     }
 
     /// Figures of every queue.
@@ -292,9 +307,9 @@ impl Inner {
     }
 
     /// The taken job leaves its queue as failed; what is known of it goes on with this failure.
-    async fn after_failure(&self, job: &Job, reason: &str) -> Parcel {
+    async fn after_failure(self: &Arc<Self>, job: &Job, reason: &str) -> Parcel {
         let ending = Ending::Failed(reason);
-        let taken = self.taking(job.channel).end(job.id, ending).await;
+        let taken = self.taking(job.channel).end(self, job.id, ending).await;
         self.turns.ended(job.id);
         let mut parcel = taken.unwrap_or_else(|| Parcel::of(job, self.run_id(), self.now()));
         parcel.part = Some(job.part.to_string());

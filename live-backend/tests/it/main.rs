@@ -57,6 +57,8 @@ mod queues;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod redis_batches;
+#[cfg(test)]
 mod redis_load;
 #[cfg(test)]
 mod redis_outages;

@@ -7,10 +7,13 @@
 
 use super::Inner;
 use super::parcel::Parcel;
+use super::scripts::Found;
+use super::taking::Taken;
 use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
 use crate::queue::{Job, first_queue};
 use crate::store::foreign::Adopted;
 use crate::store::notifications::News;
+use crate::telemetry::Place;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -25,13 +28,12 @@ impl Inner {
     /// wrong with its data.
     pub(super) async fn fit(
         &self,
-        bull: &mut bullmq::Job,
+        taken: &Taken,
         channel: Channel,
     ) -> Result<Option<(Job, Parcel)>, String> {
-        let queue = first_queue(channel);
-        if bull.data().get("jobId").is_some() {
-            let parcel: Parcel = serde_json::from_value(bull.data().clone())
-                .map_err(|error| format!("its data are not a job's: {error}"))?;
+        let (queue, found) = (first_queue(channel), &taken.found);
+        let ours = serde_json::from_str::<Parcel>(&found.data);
+        if let Ok(parcel) = ours {
             if parcel.channel != channel {
                 return Err(format!(
                     "a job for {} is in queue {}",
@@ -43,7 +45,13 @@ impl Inner {
             let job = parcel.job(part)?;
             return Ok(Some((job, parcel)));
         }
-        let (user, mut news) = read(bull, channel)?;
+        let data: Value = serde_json::from_str(&found.data).unwrap_or_default();
+        if let Err(error) = ours
+            && data.get("jobId").is_some()
+        {
+            return Err(format!("its data are not a job's: {error}"));
+        }
+        let (user, mut news) = read(found, &data, channel)?;
         if channel == Channel::InApp && news.expires_at.is_none() {
             news.expires_at = Some(WallMs(self.now().0.saturating_add(IN_APP_LIFE_MS)));
         }
@@ -58,18 +66,25 @@ impl Inner {
         };
         let part = self.telemetry.resume_job(stored.kind.class(), queue, 1);
         let parcel = self.parcel(&stored, part);
-        // Should this process die, the next one knows it as ours.
-        let data = serde_json::to_value(&parcel).map_err(|error| error.to_string())?;
-        if let Err(error) = bull.update_data(data).await {
+        if let Err(error) = self.adopted(queue, &found.id, &parcel).await {
             tracing::debug!(%error, "{error}");
         }
         Ok(Some((Job::new(stored, part), parcel)))
     }
+
+    /// Should this process die, the next one knows it as ours.
+    async fn adopted(&self, queue: Place, id: &str, parcel: &Parcel) -> Result<(), bullmq::Error> {
+        let queue = self.link.queue(queue);
+        let queue = queue.map_err(|error| bullmq::Error::InvalidConfig(error.to_string()))?;
+        match queue.get_job(id).await? {
+            Some(mut bull) => bull.update_data(serde_json::to_value(parcel)?).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// What another program asks for; an error says what is wrong with it.
-fn read(bull: &bullmq::Job, channel: Channel) -> Result<(UserId, News), String> {
-    let data = bull.data();
+fn read(found: &Found, data: &Value, channel: Channel) -> Result<(UserId, News), String> {
     let kind = text(data, "type")?;
     let kind = NotificationType::from_name(kind)
         .ok_or_else(|| format!("type `{}` is none of {}", shown(kind), kinds()))?;
@@ -96,7 +111,7 @@ fn read(bull: &bullmq::Job, channel: Channel) -> Result<(UserId, News), String> 
         )),
     };
     let news = News {
-        id: notification_id(first_queue(channel).name(), bull.id(), bull.timestamp()),
+        id: notification_id(first_queue(channel).name(), &found.id, found.added_ms),
         channel,
         kind,
         title: bounded(data, "title", TITLE_BYTES_MAX)?,

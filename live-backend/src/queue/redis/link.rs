@@ -64,11 +64,6 @@ impl Link {
         self.queue(place).map(Queue::keys)
     }
 
-    /// What a further connection needs.
-    pub(super) fn options(&self) -> RedisConnectionOptions {
-        self.connection.options().clone()
-    }
-
     /// A connection of its own, for waiting.
     pub(super) async fn waiting_connection(&self) -> Result<ManagedConn, QueueError> {
         let made = self.connection.managed_dedicated_connection().await;

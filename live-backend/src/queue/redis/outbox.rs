@@ -74,22 +74,26 @@ impl Outbox {
 
 impl Inner {
     /// Adds these; where that fails they stay stored, and the sweep adds them.
+    ///
+    /// They are sent together; those of one queue enter it in this order.
     pub(super) async fn add_or_leave(&self, additions: Vec<(Place, Parcel)>) {
         let outbox = &self.outbox;
         let failed_at = outbox.failed_at_ms.load(Ordering::Relaxed);
         if wall_ms().saturating_sub(failed_at) < REST_MS {
             return;
         }
-        let adding = async {
-            for (queue, parcel) in &additions {
-                let job = addition(parcel, parcel.bull_id(), Duration::ZERO);
-                self.link.add(*queue, vec![job]).await?;
-            }
-            Ok::<(), QueueError>(())
+        let of = |queue: Place| {
+            let its = additions.iter().filter(move |(other, _)| *other == queue);
+            its.map(|(_, parcel)| addition(parcel, parcel.bull_id(), Duration::ZERO))
+                .collect()
         };
+        let adding = futures_util::future::try_join(
+            self.link.add(Place::Mail, of(Place::Mail)),
+            self.link.add(Place::InApp, of(Place::InApp)),
+        );
         let result = tokio::time::timeout(ADD_MAX, adding).await;
         let error = match result {
-            Ok(Ok(())) => {
+            Ok(Ok(((), ()))) => {
                 if outbox.is_down.swap(false, Ordering::Relaxed) {
                     tracing::info!("Redis answers again");
                 }
@@ -360,8 +364,10 @@ impl Inner {
                 () = stop.cancelled(), if !stop.is_cancelled() => continue,
                 () = tokio::time::sleep_until(Instant::now() + every) => {}
             }
-            self.mail.extend_locks().await;
-            self.in_app.extend_locks().await;
+            tokio::join!(
+                self.mail.extend_locks(&self.link),
+                self.in_app.extend_locks(&self.link)
+            );
         }
     }
 }

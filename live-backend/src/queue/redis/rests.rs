@@ -56,14 +56,19 @@ impl Inner {
         let id = parcel.bull_id();
         // BullMQ takes a delay of 0 as none, and the job would wait for a worker of this queue.
         let rest = rest.max(Duration::from_millis(1));
+        let mut index = redis::pipe();
         if via == Place::InAppRetry {
-            let mut index = redis::pipe();
             let key = index_key(user);
             index.cmd("SADD").arg(&key).arg(&id).ignore();
             index.cmd("EXPIRE").arg(&key).arg(INDEX_LIFE_S).ignore();
-            self.link.pipe::<()>(&index).await?;
         }
-        self.link.add(via, vec![addition(parcel, id, rest)]).await
+        let added = self.link.add(via, vec![addition(parcel, id, rest)]);
+        if index.is_empty() {
+            return added.await;
+        }
+        // On one connection: the index is written before the job is there.
+        let both = futures_util::future::try_join(self.link.pipe::<()>(&index), added);
+        both.await.map(|((), ())| ())
     }
 
     /// Sends due jobs on, for ever.
@@ -80,31 +85,15 @@ impl Inner {
         let now_ms = wall_ms();
         let (mut next_ms, mut has_sent) = (None, false);
         let mut markers = Vec::with_capacity(PLACES.len());
-        for via in PLACES {
-            let keys = self.link.keys(via)?;
-            markers.push(keys.marker());
-            let due_until = now_ms
-                .saturating_add(1)
-                .saturating_mul(4096)
-                .saturating_sub(1);
-            let mut pipe = redis::pipe();
-            pipe.cmd("HEXISTS").arg(keys.meta()).arg("paused");
-            pipe.cmd("ZRANGEBYSCORE")
-                .arg(keys.delayed())
-                .arg(0)
-                .arg(due_until);
-            pipe.arg("LIMIT").arg(0).arg(BATCH);
-            // Somebody promoted these by hand.
-            pipe.cmd("LRANGE").arg(keys.wait()).arg(-BATCH).arg(-1);
-            pipe.cmd("ZRANGE").arg(keys.prioritized()).arg(0).arg(BATCH);
-            let due_after = due_until.saturating_add(1);
-            pipe.cmd("ZRANGEBYSCORE")
-                .arg(keys.delayed())
-                .arg(due_after)
-                .arg("+inf");
-            pipe.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
-            let (is_paused, mut due, promoted, prioritized, next): Looked =
-                self.link.pipe(&pipe).await?;
+        let due_until = now_ms
+            .saturating_add(1)
+            .saturating_mul(4096)
+            .saturating_sub(1);
+        let looks = PLACES.map(|via| self.look_at_rest(via, due_until));
+        let seen = futures_util::future::try_join_all(looks).await?;
+        for (via, looked) in PLACES.into_iter().zip(seen) {
+            markers.push(self.link.keys(via)?.marker());
+            let (is_paused, mut due, promoted, prioritized, next) = looked;
             if is_paused {
                 continue;
             }
@@ -127,6 +116,27 @@ impl Inner {
             .waiting
             .get_or_try_init(|| self.link.waiting_connection());
         pop_marker(connection.await?.clone(), &markers, wait).await
+    }
+
+    async fn look_at_rest(&self, via: Place, due_until: u64) -> Result<Looked, QueueError> {
+        let keys = self.link.keys(via)?;
+        let mut pipe = redis::pipe();
+        pipe.cmd("HEXISTS").arg(keys.meta()).arg("paused");
+        pipe.cmd("ZRANGEBYSCORE")
+            .arg(keys.delayed())
+            .arg(0)
+            .arg(due_until);
+        pipe.arg("LIMIT").arg(0).arg(BATCH);
+        // Somebody promoted these by hand.
+        pipe.cmd("LRANGE").arg(keys.wait()).arg(-BATCH).arg(-1);
+        pipe.cmd("ZRANGE").arg(keys.prioritized()).arg(0).arg(BATCH);
+        let due_after = due_until.saturating_add(1);
+        pipe.cmd("ZRANGEBYSCORE")
+            .arg(keys.delayed())
+            .arg(due_after)
+            .arg("+inf");
+        pipe.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
+        self.link.pipe(&pipe).await
     }
 
     /// One job leaves its rest; the answer is whether it was this process that sent it on.

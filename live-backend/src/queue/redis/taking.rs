@@ -1,19 +1,26 @@
 //! One channel's jobs in the hands of this process: waiting for one, taking it, ending its run.
 //!
-//! Belongs here: BullMQ's side of a run: marker, lock, completed or failed. Does not belong here: the run.
+//! Belongs here: BullMQ's side of a run: marker, lock, completed or failed, and who asks along with whom.
+//! Does not belong here: the run, the scripts.
+//!
+//! Nothing is taken ahead: as many jobs as members ask for at this moment, so that an urgent one that comes
+//! next is the next one taken.
 
 use super::Inner;
+use super::gather::Gather;
 use super::link::{Link, unreachable};
 use super::parcel::Parcel;
+use super::scripts::{self, End, Ended, Found};
 use crate::models::{Channel, WallMs};
 use crate::queue::{Job, QueueError, first_queue};
 use crate::security::random_hex;
+use crate::telemetry::Place;
 use bullmq::redis_connection::ManagedConn;
-use bullmq::{Worker, WorkerOptions};
-use futures_util::FutureExt;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -25,8 +32,15 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const ERROR_PAUSE: Duration = Duration::from_millis(200);
 /// Jobs with data that make no sense, refused in one go.
 const UNFIT_MAX: usize = 100;
+/// Jobs that are taken or ended by one call at most: a script holds everybody else up.
+const BATCH: usize = 64;
+/// Locks that are kept by one call.
+const LOCKS_BATCH: usize = 500;
+/// What BullMQ keeps as the result of a good run.
+const RESULT: &str = "delivered";
 
 /// How a run ended.
+#[derive(Clone, Copy)]
 pub(super) enum Ending<'a> {
     Completed,
     Failed(&'a str),
@@ -39,16 +53,31 @@ pub(super) struct Taking {
     channel: Channel,
     /// By which Redis knows who holds a job.
     token: String,
-    worker: OnceCell<Worker>,
     waiting: OnceCell<ManagedConn>,
     active: Mutex<BTreeMap<i64, Active>>,
+    takes: Gather<(), Option<Taken>>,
+    ends: Gather<End, Result<Ended, QueueError>>,
+    backs: Gather<String, ()>,
+    /// Jobs that waited when Redis was asked last, less those that somebody went for since.
+    left: AtomicU64,
 }
 
 /// A job that runs here.
 struct Active {
-    bull: bullmq::Job,
+    /// In its queue.
+    id: String,
+    /// How often it was taken.
+    starts: u32,
     parcel: Parcel,
     since: WallMs,
+}
+
+/// A job that was taken and that nobody runs yet.
+pub(super) struct Taken {
+    pub(super) found: Found,
+    inner: Arc<Inner>,
+    channel: Channel,
+    is_kept: bool,
 }
 
 /// What is in the queue now.
@@ -62,15 +91,21 @@ impl Taking {
         Self {
             channel,
             token: random_hex::<16>(),
-            worker: OnceCell::new(),
             waiting: OnceCell::new(),
             active: Mutex::default(),
+            takes: Gather::default(),
+            ends: Gather::default(),
+            backs: Gather::default(),
+            left: AtomicU64::new(0),
         }
     }
 
     /// Waits until a job may be taken.
     pub(super) async fn has_job(&self, link: &Link) {
         loop {
+            if self.expects_one() {
+                return;
+            }
             match self.look(link).await {
                 Ok(true) => return,
                 Ok(false) => {}
@@ -98,6 +133,15 @@ impl Taking {
         Ok(false)
     }
 
+    /// Goes for one of the jobs that waited when Redis was asked last.
+    fn expects_one(&self) -> bool {
+        let less = |left: u64| left.checked_sub(1);
+        let had = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        had.is_ok()
+    }
+
     async fn see(&self, link: &Link) -> Result<Seen, QueueError> {
         let keys = link.keys(first_queue(self.channel))?;
         let mut pipe = redis::pipe();
@@ -113,6 +157,10 @@ impl Taking {
             link.pipe(&pipe).await?;
         let next_due_ms = delayed.first().and_then(|(_, score)| due_ms(score));
         let is_due = next_due_ms.is_some_and(|due_ms| due_ms <= wall_ms());
+        if !is_paused {
+            let left = waiting.saturating_add(prioritized).saturating_sub(1);
+            self.left.store(left, Ordering::Relaxed);
+        }
         Ok(Seen {
             has_job: !is_paused && (waiting > 0 || prioritized > 0 || is_due),
             next_due_ms: next_due_ms.filter(|_| !is_paused),
@@ -120,32 +168,14 @@ impl Taking {
     }
 
     /// Takes the next job that makes sense.
-    pub(super) async fn take(&self, inner: &Inner) -> Option<Job> {
+    pub(super) async fn take(&self, inner: &Arc<Inner>) -> Option<Job> {
         for _ in 0..UNFIT_MAX {
-            let worker = self
-                .worker
-                .get_or_try_init(|| open_worker(&inner.link, self.channel));
-            let fetched = match worker.await {
-                Ok(worker) => {
-                    let fetched = worker.get_next_job_nonblocking(&self.token).await;
-                    // Nobody else empties the worker's list of events.
-                    while worker.next_event().now_or_never().flatten().is_some() {}
-                    fetched.map_err(unreachable)
-                }
-                Err(error) => Err(error),
-            };
-            let mut bull = match fetched {
-                Ok(Some(bull)) => bull,
-                Ok(None) => return None,
-                Err(error) => {
-                    tracing::debug!(%error, "{error}");
-                    return None;
-                }
-            };
-            match inner.fit(&mut bull, self.channel).await {
+            let taken = self.next(inner).await?;
+            match inner.fit(&taken, self.channel).await {
                 Ok(Some((job, parcel))) => {
                     let active = Active {
-                        bull,
+                        starts: taken.found.starts,
+                        id: taken.keep(),
                         parcel,
                         since: inner.now(),
                     };
@@ -153,44 +183,98 @@ impl Taking {
                     return Some(job);
                 }
                 // The store is out of reach: its lock runs out, and it comes again.
-                Ok(None) => return None,
+                Ok(None) => {
+                    taken.keep();
+                    return None;
+                }
                 Err(reason) => {
-                    let id = bull.id().to_owned();
+                    let id = taken.keep();
                     tracing::warn!(%reason, "job {id} of queue {} is refused: {reason}", self.channel);
-                    if let Err(error) = bull.move_to_failed(&reason).await {
-                        tracing::debug!(%error, "{error}");
-                    }
+                    self.finish(inner, id, Ending::Failed(&reason)).await;
                 }
             }
         }
         None
     }
 
+    /// The next job as it lies in Redis; several that ask at the same moment are served by one call.
+    async fn next(&self, inner: &Arc<Inner>) -> Option<Taken> {
+        let (answered, must_serve) = self.takes.ask(());
+        if must_serve {
+            let serving = serve_takes(Arc::clone(inner), self.channel);
+            inner.calls.spawn(serving);
+        }
+        answered.await.ok().flatten()
+    }
+
     /// The run of a job that was taken here is over; the answer is what is known of it.
-    pub(super) async fn end(&self, id: i64, ending: Ending<'_>) -> Option<Parcel> {
+    pub(super) async fn end(
+        &self,
+        inner: &Arc<Inner>,
+        id: i64,
+        ending: Ending<'_>,
+    ) -> Option<Parcel> {
         let active = self.active().remove(&id)?;
-        let Active {
-            mut bull, parcel, ..
-        } = active;
+        self.finish(inner, active.id, ending).await;
+        Some(active.parcel)
+    }
+
+    async fn finish(&self, inner: &Arc<Inner>, id: String, ending: Ending<'_>) {
+        let Some(end) = ending.of(&id) else {
+            return self.end_as_bullmq(&inner.link, &id, ending).await;
+        };
+        let (answered, must_serve) = self.ends.ask(end);
+        if must_serve {
+            let serving = serve_ends(Arc::clone(inner), self.channel);
+            inner.calls.spawn(serving);
+        }
+        // Where it fails its lock runs out; whoever takes it again finds in the store that it is done.
+        match answered.await {
+            Ok(Ok(Ended::Done)) | Err(_) => {}
+            Ok(Ok(Ended::Related)) => self.end_as_bullmq(&inner.link, &id, ending).await,
+            Ok(Ok(Ended::Refused(code))) => {
+                tracing::debug!(code, "end of job {id}: it is not ours any more ({code})");
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "end of job {id}: {error}"),
+        }
+    }
+
+    /// Ends what is rare by BullMQ's own scripts.
+    async fn end_as_bullmq(&self, link: &Link, id: &str, ending: Ending<'_>) {
+        if let Err(error) = self.try_as_bullmq(link, id, ending).await {
+            tracing::debug!(%error, "end of job {id}: {error}");
+        }
+    }
+
+    /// The crate gives no way to name a token, so the lock is handed over to the empty one first.
+    async fn try_as_bullmq(
+        &self,
+        link: &Link,
+        id: &str,
+        ending: Ending<'_>,
+    ) -> Result<(), QueueError> {
+        let queue = self.queue();
+        let is_ours = scripts::hand_over(link, queue, &self.token, id).await?;
+        let bull = link.queue(queue)?.get_job(id).await;
+        let Some(mut bull) = bull.map_err(unreachable)?.filter(|_| is_ours) else {
+            return Ok(());
+        };
         let ended = match ending {
-            Ending::Completed => bull.move_to_completed("delivered").await,
+            Ending::Completed => bull.move_to_completed(RESULT).await,
             Ending::Failed(reason) => bull.move_to_failed(reason).await,
             Ending::PutBack(due_ms) => bull.move_to_delayed(due_ms).await,
         };
-        if let Err(error) = ended {
-            // Its lock runs out; whoever takes it again finds in the store that it is done.
-            tracing::debug!(%error, id, "end of job {id}: {error}");
-        }
-        Some(parcel)
+        ended.map_err(unreachable)
     }
 
     /// Tells Redis that the runs of this process go on.
-    pub(super) async fn extend_locks(&self) {
-        let running: Vec<bullmq::Job> = self.active().values().map(|it| it.bull.clone()).collect();
-        let lock_ms = u64::try_from(LOCK.as_millis()).unwrap_or(u64::MAX);
-        for bull in running {
-            if let Err(error) = bull.extend_lock(&self.token, lock_ms).await {
-                tracing::debug!(%error, "lock of job {}: {error}", bull.id());
+    pub(super) async fn extend_locks(&self, link: &Link) {
+        let running: Vec<String> = self.active().values().map(|it| it.id.clone()).collect();
+        for ids in running.chunks(LOCKS_BATCH) {
+            match scripts::extend(link, self.queue(), &self.token, ids).await {
+                Ok(lost) if lost.is_empty() => {}
+                Ok(lost) => tracing::debug!("locks of {} are gone", lost.join(", ")),
+                Err(error) => tracing::debug!(%error, "locks of {} jobs: {error}", ids.len()),
             }
         }
     }
@@ -202,10 +286,7 @@ impl Taking {
 
     /// How often this job was taken.
     pub(super) fn starts(&self, id: i64) -> u32 {
-        let active = self.active();
-        active
-            .get(&id)
-            .map_or(0, |active| active.bull.attempts_started())
+        self.active().get(&id).map_or(0, |active| active.starts)
     }
 
     /// Since when this job runs here.
@@ -213,23 +294,114 @@ impl Taking {
         self.active().get(&id).map(|active| active.since)
     }
 
+    const fn queue(&self) -> Place {
+        first_queue(self.channel)
+    }
+
     fn active(&self) -> MutexGuard<'_, BTreeMap<i64, Active>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn open_worker(link: &Link, channel: Channel) -> Result<Worker, QueueError> {
-    let options = WorkerOptions {
-        connection: link.options(),
-        autorun: false,
-        lock_duration: u64::try_from(LOCK.as_millis()).unwrap_or(u64::MAX),
-        ..WorkerOptions::default()
-    };
-    let name = first_queue(channel).name();
-    // It only fetches; what it would process comes to our own workers.
-    let unused = |_job: bullmq::Job, _token| async { Ok(serde_json::Value::Null) };
-    let worker = Worker::with_options(name, unused, options).await;
-    worker.map_err(unreachable)
+impl Ending<'_> {
+    /// As several are told at once; `None` where it is for BullMQ's own script.
+    fn of(self, id: &str) -> Option<End> {
+        let (is_good, value) = match self {
+            Self::Completed => (true, format!("\"{RESULT}\"")),
+            Self::Failed(reason) => (false, reason.to_owned()),
+            Self::PutBack(_due_ms) => return None,
+        };
+        Some(End {
+            id: id.to_owned(),
+            is_good,
+            value,
+        })
+    }
+}
+
+impl Taken {
+    /// It has somebody who runs it or ends it.
+    fn keep(mut self) -> String {
+        self.is_kept = true;
+        std::mem::take(&mut self.found.id)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        // Whoever asked for it has gone meanwhile: another one shall have it before its lock runs out.
+        if !self.is_kept
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (inner, channel) = (Arc::clone(&self.inner), self.channel);
+            let backs = &inner.taking(channel).backs;
+            if backs.ask(std::mem::take(&mut self.found.id)).1 {
+                let serving = serve_backs(Arc::clone(&inner), channel);
+                inner.calls.spawn_on(serving, &runtime);
+            }
+        }
+    }
+}
+
+async fn serve_takes(inner: Arc<Inner>, channel: Channel) {
+    let taking = inner.taking(channel);
+    // Whoever is ready at this moment asks along.
+    tokio::task::yield_now().await;
+    while let Some(mut asks) = taking.takes.next(BATCH) {
+        asks.retain(|ask| !ask.answer.is_closed());
+        if asks.is_empty() {
+            continue;
+        }
+        let found = scripts::take(&inner.link, taking.queue(), &taking.token, asks.len()).await;
+        let (found, left) = found.unwrap_or_else(|error| {
+            tracing::debug!(%error, "{error}");
+            (Vec::new(), 0)
+        });
+        taking.left.store(left, Ordering::Relaxed);
+        let mut found = found.into_iter();
+        for ask in asks {
+            let taken = found.next().map(|found| Taken {
+                found,
+                inner: Arc::clone(&inner),
+                channel,
+                is_kept: false,
+            });
+            // Where nobody waits any more it is dropped, and so given back.
+            drop(ask.answer.send(taken));
+        }
+    }
+}
+
+async fn serve_ends(inner: Arc<Inner>, channel: Channel) {
+    let taking = inner.taking(channel);
+    tokio::task::yield_now().await;
+    while let Some(asks) = taking.ends.next(BATCH) {
+        let ends = asks.iter().map(|ask| &ask.what);
+        let ended = scripts::finish(&inner.link, taking.queue(), &taking.token, ends).await;
+        let mut ended = match ended {
+            Ok(ended) => Ok(ended.into_iter()),
+            Err(error) => Err(error),
+        };
+        for ask in asks {
+            let answer = match &mut ended {
+                Ok(ended) => Ok(ended.next().unwrap_or(Ended::Done)),
+                Err(error) => Err(error.clone()),
+            };
+            drop(ask.answer.send(answer));
+        }
+    }
+}
+
+async fn serve_backs(inner: Arc<Inner>, channel: Channel) {
+    let taking = inner.taking(channel);
+    while let Some(asks) = taking.backs.next(BATCH) {
+        let ids: Vec<String> = asks.into_iter().map(|ask| ask.what).collect();
+        let back = scripts::give_back(&inner.link, taking.queue(), &taking.token, &ids).await;
+        if let Err(error) = back {
+            // Their locks run out.
+            tracing::debug!(%error, "{} jobs are not given back: {error}", ids.len());
+        }
+    }
 }
 
 /// Waits for one of these markers, but no longer than told.

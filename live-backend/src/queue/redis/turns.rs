@@ -14,7 +14,7 @@ use crate::queue::{Job, QueueError};
 use crate::store::jobs::EarlierJob;
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -161,11 +161,11 @@ impl Inner {
 
     /// A taken job waits again, as if it had not been taken. All that go back at about the same time come
     /// again at once, in the order in which they went.
-    pub(super) async fn put_back(&self, job: &Job) {
+    pub(super) async fn put_back(self: &Arc<Self>, job: &Job) {
         let rest_ms = u64::try_from(REST.as_millis()).unwrap_or(u64::MAX);
         let due_ms = (wall_ms() / rest_ms + 2) * rest_ms;
         let taking = self.taking(job.channel);
-        drop(taking.end(job.id, Ending::PutBack(due_ms)).await);
+        drop(taking.end(self, job.id, Ending::PutBack(due_ms)).await);
         self.turns.ended(job.id);
     }
 }
