@@ -25,13 +25,14 @@ const WINDOW: &[&str] = &[
 /// Driving the window from tests.
 const WINDOW_TESTS: &[&str] = &["xvfb", "xauth", "xdotool"];
 
-/// The queue server of the tests, what makes certificates for it and for relays, what runs its stock clients;
-/// mongod is no Debian package (services).
+/// What tests talk to or through: a queue server, stock clients, a proxy, certificates; mongod is no Debian
+/// package (services).
 const SERVICES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("redis-server", "redis-server"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("nginx", "nginx-light"),
 ];
 
 /// What a command needs.

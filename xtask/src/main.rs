@@ -11,6 +11,7 @@ mod environment;
 mod fuzz;
 mod machine;
 mod process;
+mod record_failures;
 mod services;
 mod steps;
 mod talk;
@@ -30,6 +31,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [AREA]       run the benchmarks, write bench/summary.json under the target folder
   services up|down|status [redis] [mongod] [--dir FOLDER]
                      a real Redis and mongod on this machine, for trying and for tests
+  record-failures [TEST]
+                     play every failure on real parts and keep its reel in recordings/
   fuzz [TARGET] [--seconds N]
                      feed readers and parsers with input made up by libFuzzer, a minute each
   fuzz TARGET FILE   feed one input, for instance one that went wrong
@@ -48,6 +51,8 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(&environment, None),
         ["bench", area] => bench::run(&environment, Some(area)),
         ["services", rest @ ..] => services::run(&environment, rest),
+        ["record-failures"] => record_failures::run(&environment, None),
+        ["record-failures", which] => record_failures::run(&environment, Some(which)),
         ["fuzz", rest @ ..] => fuzz::run(&environment, rest),
         ["dist"] => dist::run(&environment),
         ["help" | "--help" | "-h"] => {

@@ -8,6 +8,7 @@ mod coverage;
 mod craft;
 mod editing;
 mod export;
+mod failures;
 mod fault;
 mod fuzz_corpus;
 mod fuzz_targets;

@@ -19,7 +19,11 @@ mod control;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod failover;
+#[cfg(test)]
+mod failures;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]

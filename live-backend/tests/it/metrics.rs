@@ -9,7 +9,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use std::collections::BTreeSet;
 
-async fn metrics(url: &str) -> String {
+pub(crate) async fn metrics(url: &str) -> String {
     let request = Request::get(format!("{url}/metrics"))
         .body(Empty::<Bytes>::new())
         .expect("a request");

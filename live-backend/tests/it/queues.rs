@@ -11,14 +11,14 @@ async fn get(backend: &Backend, path: &str) -> Value {
     answer
 }
 
-async fn post(backend: &Backend, path: &str) -> Value {
+pub(crate) async fn post(backend: &Backend, path: &str) -> Value {
     let token = Some(backend.admin_token.as_str());
     let (status, answer) = backend.post(path, &json!({}), token).await;
     assert_eq!(status, 200, "{path}: {answer}");
     answer
 }
 
-async fn control(backend: &Backend, command: &Value) -> Value {
+pub(crate) async fn control(backend: &Backend, command: &Value) -> Value {
     let token = Some(backend.admin_token.as_str());
     let (status, answer) = backend.post("/api/live-view/control", command, token).await;
     assert_eq!(status, 200, "{command}: {answer}");
@@ -33,7 +33,7 @@ async fn ask_for_mails(backend: &Backend, number: u64) {
     assert_eq!(status, 202, "{answer}");
 }
 
-async fn wait_for(backend: &Backend, queue: &str, figure: &str, number: u64) {
+pub(crate) async fn wait_for(backend: &Backend, queue: &str, figure: &str, number: u64) {
     until(&format!("{figure} of {queue} to be {number}"), async || {
         let queue = get(backend, &format!("/api/queues/{queue}")).await;
         (queue[figure] == number).then_some(())
@@ -41,7 +41,7 @@ async fn wait_for(backend: &Backend, queue: &str, figure: &str, number: u64) {
     .await;
 }
 
-async fn job_ids(backend: &Backend, queue: &str, state: &str) -> Vec<String> {
+pub(crate) async fn job_ids(backend: &Backend, queue: &str, state: &str) -> Vec<String> {
     let path = format!("/api/queues/{queue}/jobs?state={state}&limit=100");
     let listed = get(backend, &path).await;
     let jobs = listed["jobs"].as_array().expect("a list");

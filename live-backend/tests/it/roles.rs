@@ -143,6 +143,19 @@ impl System {
         self.await_ready(at, child);
     }
 
+    /// What the workers keep.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Ends every role in good order and gives the reel; the recorder goes last, so that it hears everybody's end.
+    pub(crate) fn stop(&mut self) -> PathBuf {
+        for at in (0..ROLES.len()).rev() {
+            assert!(self.signal(at, "-TERM"), "{:?} ended badly", ROLES[at]);
+        }
+        self.reel().to_owned()
+    }
+
     /// What `status` says: its exit code and its answer.
     fn status(&self) -> (Option<i32>, Value) {
         let output = command(self.folder.path())
@@ -257,11 +270,7 @@ async fn what_one_server_accepts_is_delivered_by_another_and_recorded_once() {
     );
     system.restart(4);
 
-    // The recorder goes last, so that it hears everybody's end.
-    for at in (0..ROLES.len()).rev() {
-        assert!(system.signal(at, "-TERM"), "{:?} ended badly", ROLES[at]);
-    }
-    let events = sound_reel(system.reel());
+    let events = sound_reel(&system.stop());
     let seen: BTreeSet<u16> = events.iter().map(|event| event.component.0).collect();
     for place in flowreel_live_backend::telemetry::Place::SERVERS {
         assert!(seen.contains(&place.component().0), "{}", place.name());

@@ -256,7 +256,7 @@ pub(crate) fn skip(reason: &str) {
     drop(writeln!(out, "skipped: {reason}"));
 }
 
-fn program(name: &str, advice: &str) -> Option<String> {
+pub(crate) fn program(name: &str, advice: &str) -> Option<String> {
     let folders = std::env::split_paths(&variable("PATH").unwrap_or_default()).collect::<Vec<_>>();
     let found = folders
         .iter()
