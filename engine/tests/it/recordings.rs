@@ -295,7 +295,8 @@ fn every_verb_answers_for_every_shipped_reel_as_the_contract_says() {
             out("joined.reel"),
             out("pieces"),
         );
-        let every = if name == "media-review" { "10ms" } else { "9s" };
+        let (_, info, _) = json(&["info", whole]);
+        let every = format!("{}ns", info["last_t_ns"].as_u64().expect("events") / 3);
         let table: &[(&[&str], &[&Keys])] = &[
             (&["info", whole], &[INFO]),
             (&["verify", whole], &[INFO, VERIFY]),
@@ -316,7 +317,7 @@ fn every_verb_answers_for_every_shipped_reel_as_the_contract_says() {
             ),
             (&["verify", &copy], &[INFO, VERIFY]),
             (
-                &["split", whole, "--every", every, "--out", &pieces],
+                &["split", whole, "--every", &every, "--out", &pieces],
                 &[PIECES],
             ),
             (&["diff", whole, &saved], &[DIFF]),
@@ -340,7 +341,6 @@ fn every_verb_answers_for_every_shipped_reel_as_the_contract_says() {
         let (code, merged, _) = json(&arguments);
         assert_eq!((code, &merged["schema"]), (0, &"flowreel.merge/1".into()));
         check_keys(&merged, PIECE, "merge");
-        let (_, info, _) = json(&["info", whole]);
         for reel in [&saved, &joined] {
             let (_, same, _) = json(&["info", reel]);
             assert_eq!(same["final_hash"], info["final_hash"], "{reel}");
