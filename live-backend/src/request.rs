@@ -6,8 +6,9 @@
 use crate::faults::Faults;
 use crate::queue::Queues;
 use crate::store::StoreError;
+use crate::store::affected::counted;
 use crate::store::jobs::NewJob;
-use crate::telemetry::{Part, Place, Visit};
+use crate::telemetry::{Part, Place, Served, Visit};
 use flowreel_engine::model::event::Outcome;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ struct Inner {
     server: Place,
     /// The visit at the server; gone once the request is answered or handed over, absent for requests
     /// that are not recorded.
-    visit: Mutex<Option<Visit>>,
+    visit: Mutex<Option<(Visit, Served)>>,
     faults: Arc<Faults>,
 }
 
@@ -35,6 +36,10 @@ impl RequestContext {
         visit: Option<Visit>,
         faults: Arc<Faults>,
     ) -> Self {
+        let visit = visit.map(|visit| {
+            let served = Served::begin(&visit);
+            (visit, served)
+        });
         Self {
             inner: Arc::new(Inner {
                 id,
@@ -52,7 +57,7 @@ impl RequestContext {
     /// The part that the job at `index` of `count` will be, once the request is handed over; `None`
     /// where the request is not recorded.
     pub(crate) fn part_of_job(&self, index: usize, count: usize) -> Option<Part> {
-        let whole = self.visit().as_ref()?.part();
+        let whole = self.visit().as_ref()?.0.part();
         whole.way(index, count)
     }
 
@@ -64,46 +69,61 @@ impl RequestContext {
         let call = self
             .visit()
             .as_ref()
-            .map(|visit| visit.call(Place::Database));
-        let result = match self.inner.faults.pass(Place::Database).await {
-            Ok(()) => operation.await,
-            Err(_refused) => Err(StoreError::Injected.into()),
+            .map(|(visit, _)| visit.call(Place::Database));
+        let (result, affected_count) = match self.inner.faults.pass(Place::Database).await {
+            Ok(()) => counted(operation).await,
+            Err(_refused) => (Err(StoreError::Injected.into()), 0),
         };
         if let Some(call) = call {
-            call.end(if result.is_ok() {
-                Outcome::Ok
-            } else {
-                Outcome::Failed
-            });
+            match &result {
+                Ok(_) => call.end_query(Outcome::Ok, affected_count),
+                // All or nothing: what was counted was undone.
+                Err(_) => call.end_query(Outcome::Failed, 0),
+            }
         }
         result
+    }
+
+    /// The last middleware lets the request through to its controller.
+    pub(crate) fn enter_controller(&self) {
+        if let Some((visit, served)) = &mut *self.visit() {
+            served.enter_controller(visit);
+        }
+    }
+
+    /// The controller has answered.
+    pub(crate) fn leave_controller(&self) {
+        if let Some((visit, served)) = &mut *self.visit() {
+            served.leave_controller(visit);
+        }
     }
 
     /// The server is done and hands the request over to its jobs, which are stored already.
     pub(crate) async fn hand_over(&self, queues: &Queues, jobs: Vec<NewJob>) {
         let visit = self.visit().take();
-        let Some(visit) = visit else {
+        let Some((visit, served)) = visit else {
             tracing::error!("a request that is not recorded made {} jobs", jobs.len());
             return;
         };
         let part: Part = visit.part();
         if jobs.is_empty() {
-            visit.end_request(Outcome::Ok);
+            visit.end_request_served(Outcome::Ok, served);
             return;
         }
-        visit.end(Outcome::Ok);
+        visit.end_served(Outcome::Ok, served);
         queues.announce(part, self.inner.server, jobs).await;
     }
 
     /// The answer is made; a request that was not handed over is over.
     pub(crate) fn answered(&self, is_ok: bool) {
         let visit = self.visit().take();
-        if let Some(visit) = visit {
-            visit.end_request(if is_ok { Outcome::Ok } else { Outcome::Failed });
+        if let Some((visit, served)) = visit {
+            let outcome = if is_ok { Outcome::Ok } else { Outcome::Failed };
+            visit.end_request_served(outcome, served);
         }
     }
 
-    fn visit(&self) -> MutexGuard<'_, Option<Visit>> {
+    fn visit(&self) -> MutexGuard<'_, Option<(Visit, Served)>> {
         self.inner
             .visit
             .lock()

@@ -3,6 +3,7 @@
 //! Belongs here: which kinds of store there are, how they fail. Does not belong here: how one of them
 //! works (its folder), what the rows mean for people (notification service), jobs in memory (queue).
 
+pub(crate) mod affected;
 mod embedded;
 pub(crate) mod foreign;
 pub(crate) mod histories;

@@ -8,6 +8,7 @@ use crate::error::AppError;
 use crate::middleware::body::AllowedFields;
 use crate::middleware::caller::Caller;
 use crate::middleware::record::ClientAddress;
+use crate::request::RequestContext;
 use crate::security::tokens::Permission;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::uri::Authority;
@@ -75,7 +76,17 @@ pub(crate) struct RoutePath(pub(crate) &'static str);
 pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let path = RoutePath(guard.path);
     let mut response = match admit(guard, request).await {
-        Ok(request) => next.run(request).await,
+        Ok(request) => {
+            let context = request.extensions().get::<RequestContext>().cloned();
+            if let Some(context) = &context {
+                context.enter_controller();
+            }
+            let response = next.run(request).await;
+            if let Some(context) = &context {
+                context.leave_controller();
+            }
+            response
+        }
         Err(error) => error.into_response(),
     };
     response.extensions_mut().insert(path);

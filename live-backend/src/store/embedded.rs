@@ -14,8 +14,8 @@ mod schema;
 mod sessions;
 mod users;
 
-use super::StoreError;
 use super::tally::Tally;
+use super::{StoreError, affected};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -118,13 +118,19 @@ impl Embedded {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.inner.tally.wrote();
-        let (unit, answer) = commit::unit(work);
+        let (unit, answer) = commit::unit(move |connection| {
+            let before = connection.total_changes();
+            let value = work(connection)?;
+            Ok((value, connection.total_changes().saturating_sub(before)))
+        });
         self.inner
             .orders
             .send(commit::Order::Write(unit))
             .await
             .map_err(|_closed| StoreError::Closed)?;
-        answer.await.map_err(|_closed| StoreError::Closed)?
+        let (value, row_count) = answer.await.map_err(|_closed| StoreError::Closed)??;
+        affected::add(row_count);
+        Ok(value)
     }
 
     /// Runs `work` on a reading connection, which sees everything answered before.

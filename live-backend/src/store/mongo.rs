@@ -30,8 +30,8 @@ mod users;
 
 pub(crate) use address::MongoAddress;
 
-use super::StoreError;
 use super::tally::Tally;
+use super::{StoreError, affected};
 use counters::Counters;
 use futures_util::future::BoxFuture;
 use mongodb::bson::{Bson, doc};
@@ -158,7 +158,7 @@ impl Mongo {
     async fn transaction<C: Send, T: Send>(
         &self,
         context: C,
-        body: impl for<'a> FnMut(
+        mut body: impl for<'a> FnMut(
             &'a mut ClientSession,
             &'a mut C,
         ) -> BoxFuture<'a, mongodb::error::Result<T>>
@@ -166,7 +166,14 @@ impl Mongo {
     ) -> Result<T, StoreError> {
         self.writing(async {
             let mut session = self.inner.client.start_session().await?;
-            let done = session.start_transaction().and_run(context, body).await?;
+            let before = affected::so_far();
+            let done = session
+                .start_transaction()
+                .and_run(context, |session, context| {
+                    affected::set(before);
+                    body(session, context)
+                })
+                .await?;
             Ok(done)
         })
         .await

@@ -3,6 +3,7 @@
 //! Belongs here: behaviour that the rest of the program relies on. Does not belong here: what is one
 //! kind's own (its folder).
 
+mod counts;
 mod operators;
 mod order;
 mod people;
@@ -113,6 +114,7 @@ suite!(
     people::records_come_with_what_is_told_about_them,
     people::an_address_is_proved_once_and_counted,
     people::what_people_type_is_a_value_and_nothing_else,
+    counts::a_call_counts_the_documents_that_it_affected,
     operators::operators_look_up_requeue_and_remove_jobs,
     operators::what_operators_set_is_kept,
     operators::what_another_program_asks_for_is_stored_once,

@@ -250,13 +250,14 @@ impl Telemetry {
         });
     }
 
-    /// Records stages that happen at one instant, in this order.
+    /// Records stages that happen at one instant, in this order; the answer is that instant.
     #[inline]
-    pub fn emit_all<const N: usize>(&self, stages: [Stage; N]) {
+    pub fn emit_all<const N: usize>(&self, stages: [Stage; N]) -> TimeNs {
         let now = self.now();
         for stage in stages {
             self.emit_at(now, stage);
         }
+        now
     }
 
     #[inline]

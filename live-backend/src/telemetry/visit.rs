@@ -62,24 +62,24 @@ impl Telemetry {
         let mut arrived = part.event(EventKind::Arrived, worker);
         arrived.peer = queue.component();
         let started = part.event(EventKind::ServiceStarted, worker);
-        self.emit_all([picked, arrived, started]);
-        self.visit(part, worker, Role::Run)
+        let at = self.emit_all([picked, arrived, started]);
+        self.visit(part, worker, Role::Run, at)
     }
 
     fn open(&self, part: Part, from: Place, at: Place, role: Role) -> Visit {
         let started = part.event(EventKind::ServiceStarted, at);
         let [left, arrived] = moved(part, from, at);
-        self.emit_all([left, arrived, started]);
-        self.visit(part, at, role)
+        let started = self.emit_all([left, arrived, started]);
+        self.visit(part, at, role, started)
     }
 
-    fn visit(&self, part: Part, place: Place, role: Role) -> Visit {
+    fn visit(&self, part: Part, place: Place, role: Role, started: TimeNs) -> Visit {
         Visit {
             telemetry: self.clone(),
             part,
             place,
             role,
-            started: self.now(),
+            started,
             is_open: true,
         }
     }
@@ -109,6 +109,17 @@ impl Visit {
         self.telemetry.emit(ended);
     }
 
+    /// The same with what is told beside it.
+    pub(super) fn end_with(mut self, outcome: Outcome, told: Detail) {
+        let ended = self.close(outcome);
+        self.telemetry.emit_with_detail(ended, told);
+    }
+
+    /// Time since it began, in ns.
+    pub(super) fn elapsed_ns(&self) -> u64 {
+        self.telemetry.now().since_ns(self.started)
+    }
+
     /// The balancer is done: it chose `server`, where `in_progress_count` requests are in progress.
     /// `reason` is the rule that chose, such as `round-robin` or `sticky`.
     pub fn picked(mut self, server: Place, in_progress_count: u64, reason: &str) {
@@ -125,6 +136,14 @@ impl Visit {
     pub fn end_request(mut self, outcome: Outcome) {
         let ended = self.close(outcome);
         self.telemetry.emit(ended);
+        self.telemetry
+            .finish_part(self.part, self.place, self.place, outcome);
+    }
+
+    /// The same with what is told beside the visit's end.
+    pub(super) fn end_request_with(mut self, outcome: Outcome, told: Detail) {
+        let ended = self.close(outcome);
+        self.telemetry.emit_with_detail(ended, told);
         self.telemetry
             .finish_part(self.part, self.place, self.place, outcome);
     }

@@ -55,6 +55,8 @@ mod npm;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod points;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod queues;

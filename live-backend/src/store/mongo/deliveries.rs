@@ -8,9 +8,9 @@ use super::documents::{
 };
 use super::{Mongo, names};
 use crate::models::{Channel, EmailStatus, InAppStatus, TrackedStatus, UserId, WallMs};
-use crate::store::StoreError;
 use crate::store::jobs::NewJob;
 use crate::store::notifications::News;
+use crate::store::{StoreError, affected};
 use mongodb::ClientSession;
 use serde::Serialize;
 
@@ -90,6 +90,7 @@ impl Mongo {
             .insert_many(documents)
             .session(session)
             .await?;
+        affected::add(u64::try_from(documents.len()).unwrap_or(u64::MAX));
         Ok(())
     }
 }

@@ -6,10 +6,10 @@ use super::deliveries::Deliveries;
 use super::documents::{FriendRequest, Purchase, Recipient, ResetPassword, number, stored};
 use super::{Mongo, names, within};
 use crate::models::{Channel, WallMs};
-use crate::store::StoreError;
 use crate::store::jobs::NewJob;
 use crate::store::notifications::News;
 use crate::store::records::{NewFriendRequest, NewPurchase, NewReset};
+use crate::store::{StoreError, affected};
 use futures_util::FutureExt;
 use serde::Serialize;
 
@@ -109,6 +109,7 @@ impl Mongo {
                     .insert_one(&*record)
                     .session(&mut *session)
                     .await?;
+                affected::add(1);
                 mongo.insert_deliveries(session, all).await?;
                 Ok(all.announced.clone())
             }

@@ -6,10 +6,10 @@
 use super::documents::{Login, Session as Stored, count, number, read, stored};
 use super::{Mongo, names, within};
 use crate::models::{Channel, UserId, WallMs};
-use crate::store::StoreError;
 use crate::store::jobs::NewJob;
 use crate::store::notifications::News;
 use crate::store::sessions::{NewSession, Session};
+use crate::store::{StoreError, affected};
 use futures_util::{FutureExt, TryStreamExt};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
@@ -57,6 +57,7 @@ impl Mongo {
                     .insert_one(&*login)
                     .session(&mut *session)
                     .await?;
+                affected::add(2);
                 mongo.insert_deliveries(session, all).await?;
                 Ok(all.announced.clone())
             }
@@ -86,6 +87,7 @@ impl Mongo {
                 created_at: stored(now),
             };
             self.collection(names::LOGINS).insert_one(login).await?;
+            affected::add(1);
             Ok(())
         })
         .await

@@ -5,10 +5,10 @@
 use super::documents::{Recipient, Signup, count, number, stored};
 use super::{Mongo, names, within};
 use crate::models::{Channel, UserId, WallMs};
-use crate::store::StoreError;
 use crate::store::jobs::NewJob;
 use crate::store::notifications::News;
 use crate::store::users::{NewUser, User};
+use crate::store::{StoreError, affected};
 use futures_util::FutureExt;
 use mongodb::bson::{Document, doc};
 
@@ -50,6 +50,7 @@ impl Mongo {
                     .insert_one(&*signup)
                     .session(&mut *session)
                     .await?;
+                affected::add(1);
                 mongo.insert_deliveries(session, all).await?;
                 Ok(all.announced.clone())
             }

@@ -4,17 +4,21 @@
 //! (request.rs).
 //!
 //! Each point is the wall time in ms of its first event; of the queue's points there is one group per job.
+//! The server's are those of the last server that served it. Of several calls to the database `queryStart`
+//! is the first one's, `queryEnd` the last one's, and `documentsAffected` is the count of all together.
 
 use super::mapping::place_of;
 use crate::telemetry::clock::Clock;
 use crate::telemetry::journal::JournalEntry;
+use crate::telemetry::served;
 use crate::telemetry::topology::Place;
 use flowreel_engine::model::event::{EventKind, StageEvent};
 use flowreel_engine::model::id::PartId;
+use flowreel_engine::model::time::TimeNs;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Wall times in ms since 1970, by name.
+/// Wall times in ms since 1970, by name; `documentsAffected` is a count.
 type Group = BTreeMap<&'static str, u64>;
 
 /// The points of one request; groups it never reached are empty.
@@ -34,12 +38,19 @@ impl Points {
     pub(in crate::telemetry) fn of(entries: &[JournalEntry], clock: Clock) -> Self {
         let mut points = Self::default();
         let mut queues: BTreeMap<PartId, &'static str> = BTreeMap::new();
+        let mut arrived = None;
         for entry in entries {
             let event = &entry.event;
             let Some(place) = place_of(event.component) else {
                 continue;
             };
             let at = clock.wall_ns_at(event.t_ns) / 1_000_000;
+            if let Place::Server1 | Place::Server2 | Place::Server3 = place {
+                points.take_server(entry, &mut arrived, clock);
+            }
+            if (place, event.kind) == (Place::Database, EventKind::ServiceEnded) {
+                points.take_query(entry, at);
+            }
             if let Some((group, name)) = points.named(event, place) {
                 group.entry(name).or_insert(at);
             }
@@ -52,6 +63,38 @@ impl Points {
             }
         }
         points
+    }
+
+    /// A stay at a server: when it began, and what stands beside its end.
+    fn take_server(
+        &mut self,
+        JournalEntry { event, detail }: &JournalEntry,
+        arrived: &mut Option<TimeNs>,
+        clock: Clock,
+    ) {
+        match event.kind {
+            EventKind::Arrived => {
+                *arrived = Some(event.t_ns);
+                self.server.clear();
+            }
+            EventKind::ServiceEnded => {
+                let since = arrived.unwrap_or(event.t_ns);
+                for (name, offset_ns) in detail.iter().flat_map(served::layers) {
+                    let at = TimeNs(since.0.saturating_add(offset_ns)).min(event.t_ns);
+                    self.server.insert(name, clock.wall_ns_at(at) / 1_000_000);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_query(&mut self, entry: &JournalEntry, at: u64) {
+        self.database.insert("queryEnd", at);
+        let count = |detail| served::number(detail, served::DOCUMENTS_AFFECTED);
+        if let Some(count) = entry.detail.as_ref().and_then(count) {
+            let sum = self.database.entry(served::DOCUMENTS_AFFECTED).or_default();
+            *sum = sum.saturating_add(count);
+        }
     }
 
     fn named(&mut self, event: &StageEvent, place: Place) -> Option<(&mut Group, &'static str)> {
@@ -84,7 +127,6 @@ impl Points {
             (Place::Database, EventKind::ServiceStarted) => {
                 Some((&mut self.database, "queryStart"))
             }
-            (Place::Database, EventKind::ServiceEnded) => Some((&mut self.database, "queryEnd")),
             _ => None,
         }
     }
@@ -103,18 +145,81 @@ const fn queue_point(kind: EventKind) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use crate::telemetry::recorder::tests::{play_login, topology};
-    use crate::telemetry::{Clock, Recorder, RecordingSettings};
+    use crate::telemetry::{Class, Clock, Place, Recorder, RecordingSettings, Served, Telemetry};
+    use flowreel_engine::model::event::Outcome;
+    use flowreel_engine::model::id::RequestId;
     use serde_json::Value;
 
-    #[test]
-    fn the_points_of_a_login_are_all_there_and_in_order() {
+    /// The points of a request once it is over.
+    fn points(play: impl FnOnce(&Telemetry) -> RequestId) -> Value {
         let settings = RecordingSettings::default();
         let recorder = Recorder::start(Clock::start(), topology(), &settings).expect("a thread");
         let telemetry = recorder.telemetry();
-        let request = play_login(&telemetry);
+        let request = play(&telemetry);
         recorder.finish().expect("it runs");
         let report = telemetry.request_report(request).expect("it is recent");
-        let points = serde_json::to_value(&report.points).unwrap();
+        serde_json::to_value(&report.points).expect("plain data")
+    }
+
+    #[test]
+    fn layers_and_documents_stand_beside_the_ends_of_their_visits() {
+        let points = points(|telemetry| {
+            let part = telemetry.begin_request(Class::Signup, 0);
+            // The first server is not there.
+            telemetry
+                .enter(part, Place::Balancer, Place::Server1)
+                .end(Outcome::Failed);
+            let visit = telemetry.enter(part, Place::Balancer, Place::Server2);
+            let mut served = Served::begin(&visit);
+            served.enter_controller(&visit);
+            visit.call(Place::Database).end_query(Outcome::Ok, 0);
+            visit.call(Place::Database).end_query(Outcome::Ok, 3);
+            served.leave_controller(&visit);
+            visit.end_request_served(Outcome::Ok, served);
+            part.request
+        });
+        let server = &points["server"];
+        let names = [
+            "requestReceived",
+            "middlewareStart",
+            "middlewareEnd",
+            "controllerStart",
+            "controllerEnd",
+            "responseTime",
+        ];
+        let times = names.map(|name| server[name].as_u64());
+        assert!(times.iter().all(Option::is_some), "{server}");
+        assert!(times.is_sorted(), "{server}");
+        let database = &points["database"];
+        assert!(database["queryStart"].as_u64() <= database["queryEnd"].as_u64());
+        assert_eq!(database["documentsAffected"], 3);
+    }
+
+    #[test]
+    fn a_request_that_a_middleware_refuses_has_no_controller() {
+        let points = points(|telemetry| {
+            let part = telemetry.begin_request(Class::Purchase, 0);
+            let visit = telemetry.enter(part, Place::Balancer, Place::Server1);
+            let served = Served::begin(&visit);
+            visit.end_request_served(Outcome::Failed, served);
+            part.request
+        });
+        let server = points["server"].as_object().expect("a group");
+        let names: Vec<&str> = server.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "middlewareEnd",
+                "middlewareStart",
+                "requestReceived",
+                "responseTime"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_points_of_a_login_are_all_there_and_in_order() {
+        let points = points(play_login);
         for (group, names) in [
             (
                 "/loadBalancer",
