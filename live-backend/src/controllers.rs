@@ -15,6 +15,7 @@ pub(crate) mod queues;
 pub(crate) mod reset_passwords;
 pub(crate) mod sessions;
 pub(crate) mod signups;
+pub(crate) mod users;
 
 use crate::error::AppError;
 use axum::Json;

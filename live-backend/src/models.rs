@@ -177,14 +177,14 @@ named_set! {
     }
 }
 
-/// What a person may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
-    /// Everything of their own.
-    User,
-    /// Control of the running system.
-    Admin,
+named_set! {
+    /// What a person may do.
+    Role {
+        /// Everything of their own.
+        User => "user",
+        /// Control of the running system.
+        Admin => "admin",
+    }
 }
 
 /// A user's number; text in JSON, where ids are strings.

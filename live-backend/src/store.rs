@@ -12,6 +12,7 @@ mod mongo;
 pub(crate) mod notifications;
 pub(crate) mod operations;
 pub(crate) mod records;
+pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod tally;
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(crate) async fn create(
 ) -> Result<Json<LoggedIn>, AppError> {
     server.app.service.check_room()?;
     let user = prove(&server, &context, address, &fields).await?;
-    let opened = open_session(&server, user.id);
+    let opened = open_session(&server, user.id).await?;
     server
         .app
         .service

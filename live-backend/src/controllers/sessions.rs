@@ -28,12 +28,13 @@ pub(super) struct Opened {
     pub(super) refresh_token: String,
 }
 
-pub(super) fn open_session(server: &ServerState, user: UserId) -> Opened {
+pub(super) async fn open_session(server: &ServerState, user: UserId) -> Result<Opened, AppError> {
+    let role = server.app.store.role_of(user).await?;
     let (id, now) = (random_hex::<16>(), server.app.now());
     let expires_at = WallMs(now.0.saturating_add(SESSION_LIFE_MS));
     let refresh_token = server.app.tokens.sign_refresh(user, &id, expires_at);
-    Opened {
-        session_token: server.app.tokens.sign_user(user, &id, now),
+    Ok(Opened {
+        session_token: server.app.tokens.sign_as(role, user, &id, now),
         session: NewSession {
             id,
             user,
@@ -41,7 +42,7 @@ pub(super) fn open_session(server: &ServerState, user: UserId) -> Opened {
             expires_at,
         },
         refresh_token,
-    }
+    })
 }
 
 #[derive(Serialize)]
@@ -66,7 +67,7 @@ pub(crate) async fn create(
         return renew(&server, &token).await.map(created);
     }
     let user = prove(&server, &context, address, &fields).await?;
-    let (opened, now) = (open_session(&server, user.id), server.app.now());
+    let (opened, now) = (open_session(&server, user.id).await?, server.app.now());
     server.app.store.open_session(opened.session, now).await?;
     Ok(created(Renewed {
         user_id: user.id,
@@ -88,6 +89,8 @@ async fn renew(server: &ServerState, token: &str) -> Result<Renewed, AppError> {
         &session,
         WallMs(now.0.saturating_add(SESSION_LIFE_MS)),
     );
+    // Asked first: what fails here costs the client no refresh token.
+    let role = app.store.role_of(owner).await?;
     let rotated = app
         .store
         .rotate_refresh(hash_hex(token), hash_hex(&next), now)
@@ -102,7 +105,7 @@ async fn renew(server: &ServerState, token: &str) -> Result<Renewed, AppError> {
     };
     Ok(Renewed {
         user_id,
-        session_token: app.tokens.sign_user(user_id, &session, now),
+        session_token: app.tokens.sign_as(role, user_id, &session, now),
         refresh_token: next,
         expires_in_s: ACCESS_TOKEN_S,
     })

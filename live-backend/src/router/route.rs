@@ -59,6 +59,15 @@ impl Route {
         Self::new(Method::POST, path, access, handler)
     }
 
+    pub(crate) fn put<H: Handler<T, ServerState>, T: 'static>(
+        path: &'static str,
+        access: Access,
+        handler: H,
+    ) -> Self {
+        let handler = on(MethodFilter::PUT, handler);
+        Self::new(Method::PUT, path, access, handler)
+    }
+
     pub(crate) fn delete<H: Handler<T, ServerState>, T: 'static>(
         path: &'static str,
         access: Access,

@@ -9,7 +9,7 @@ use super::route::{Content, Route};
 use super::schema::{Field, Schema, TEXT, always, maybe};
 use crate::controllers::{
     broadcasts, friend_requests, health, live_view, logins, metrics, notifications, purchases,
-    queues, reset_passwords, sessions, signups,
+    queues, reset_passwords, sessions, signups, users,
 };
 
 const PAGE_QUERY: &[Field] = &[
@@ -29,6 +29,7 @@ const NEWS_KIND: Schema = Schema::OneOf(&[
     "friend_request",
 ]);
 const PASSWORD: Schema = Schema::Text(6, 256);
+const ROLE: Field = always("role", Schema::OneOf(&["user", "admin"]));
 const USER_ID: Field = always("userId", Schema::Id);
 const REQUEST_ID: Field = always("requestId", TEXT);
 
@@ -57,6 +58,7 @@ static SESSIONS: Schema = Schema::Object(&[
     always("sessions", Schema::List(&SESSION)),
 ]);
 static ENDED: Schema = Schema::Object(&[USER_ID, always("endedCount", Schema::Count)]);
+static ROLED: Schema = Schema::Object(&[USER_ID, ROLE]);
 static ACCEPTED: Schema = Schema::Object(&[REQUEST_ID]);
 static PURCHASED: Schema = Schema::Object(&[always("purchaseId", TEXT), REQUEST_ID]);
 static BEFRIENDED: Schema = Schema::Object(&[always("friendRequestId", TEXT), REQUEST_ID]);
@@ -141,6 +143,7 @@ pub(crate) fn all() -> Vec<Route> {
     let mut all = accounts();
     all.extend(sessions());
     all.extend(actions());
+    all.push(roles());
     all.extend(about_itself());
     all.extend(queues::routes());
     all.extend(live_view::routes());
@@ -310,6 +313,14 @@ fn actions() -> Vec<Route> {
         .asks(NOTIFICATIONS_QUERY)
         .answers(200, &NOTIFICATIONS),
     ]
+}
+
+fn roles() -> Route {
+    Route::put("/api/users/{user_id}/role", Access::Admin, users::set_role)
+        .does("Makes a user an administrator or takes that away, from the next access token on.")
+        .takes(const { &[ROLE] })
+        .answers(200, &ROLED)
+        .refuses(&[404, 409])
 }
 
 fn about_itself() -> Vec<Route> {

@@ -150,13 +150,13 @@ impl Tokens {
 
     /// A token for a user's session.
     pub(crate) fn sign_user(&self, user: UserId, session: &str, now: WallMs) -> String {
-        self.sign(
-            user.to_string(),
-            session.to_owned(),
-            Role::User,
-            now,
-            ACCESS_TOKEN_S,
-        )
+        self.sign_as(Role::User, user, session, now)
+    }
+
+    /// The same for a user who has this role.
+    pub(crate) fn sign_as(&self, role: Role, user: UserId, session: &str, now: WallMs) -> String {
+        let (user, session) = (user.to_string(), session.to_owned());
+        self.sign(user, session, role, now, ACCESS_TOKEN_S)
     }
 
     /// A token for whoever started this program.

@@ -10,6 +10,7 @@ mod jobs;
 mod notifications;
 mod operations;
 mod records;
+mod roles;
 mod schema;
 mod sessions;
 mod users;

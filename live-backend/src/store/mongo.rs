@@ -20,6 +20,7 @@ mod names;
 mod notifications;
 mod operations;
 mod records;
+mod roles;
 mod schema;
 #[cfg(test)]
 pub(super) mod server;

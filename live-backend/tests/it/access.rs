@@ -38,6 +38,7 @@ const EXPECTED: &[(&str, &str, [u16; 4])] = &[
     ("POST", "/api/friend-requests", [401, 400, 400, 403]),
     ("GET", "/api/notifications/{user_id}", [401, 403, 200, 200]),
     ("POST", "/api/notifications/broadcast", [401, 403, 403, 400]),
+    ("PUT", "/api/users/{user_id}/role", [401, 403, 403, 400]),
     ("GET", "/api/health", [200, 200, 200, 200]),
     ("GET", "/health", [200, 200, 200, 200]),
     ("GET", "/metrics", [200, 200, 200, 200]),
@@ -96,7 +97,11 @@ async fn every_route_admits_whom_it_should_and_nobody_else() {
             .replace("{job_id}", "999999999")
             .replace("{name}", "in-app")
             .replace("{token}", "x");
-        let body = if *method == "POST" { "{}" } else { "" };
+        let body = if matches!(*method, "POST" | "PUT") {
+            "{}"
+        } else {
+            ""
+        };
         for (token, expected) in tokens.iter().zip(expected) {
             let line = format!("{method} {address}");
             let mut raw = Raw::connect(backend.http.base()).await;

@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// Version of the tables below; kept in the file's `user_version`.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 const TABLES: &str = "
 CREATE TABLE signups (
@@ -103,6 +103,7 @@ CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX notifications_by_job ON notifications (job_id);
 CREATE INDEX in_app_jobs_by_user ON jobs (user_id, id) WHERE channel = 'in-app';
+CREATE TABLE administrators (user_id INTEGER PRIMARY KEY, since INTEGER NOT NULL) STRICT;
 ";
 
 /// Version 2 knows which request of which recorded run a job is of.
@@ -128,16 +129,22 @@ ALTER TABLE jobs ADD COLUMN is_missed INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX in_app_jobs_by_user ON jobs (user_id, id) WHERE channel = 'in-app';
 ";
 
+/// Version 6 knows administrators.
+const FROM_5: &str = "
+CREATE TABLE administrators (user_id INTEGER PRIMARY KEY, since INTEGER NOT NULL) STRICT;
+";
+
 /// Makes the tables in an empty file; refuses a file that a newer version wrote.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let steps: &[&str] = match version {
         VERSION => return Ok(()),
         0 => &[TABLES],
-        1 => &[FROM_1, FROM_2, FROM_3, FROM_4],
-        2 => &[FROM_2, FROM_3, FROM_4],
-        3 => &[FROM_3, FROM_4],
-        4 => &[FROM_4],
+        1 => &[FROM_1, FROM_2, FROM_3, FROM_4, FROM_5],
+        2 => &[FROM_2, FROM_3, FROM_4, FROM_5],
+        3 => &[FROM_3, FROM_4, FROM_5],
+        4 => &[FROM_4, FROM_5],
+        5 => &[FROM_5],
         other => {
             return Err(StoreError::Corrupt {
                 what: format!("the tables have version {other}, this program knows {VERSION}"),
@@ -171,13 +178,16 @@ mod tests {
     fn older_files_get_what_new_ones_have() {
         let new = Connection::open_in_memory().unwrap();
         prepare(&new).unwrap();
-        for version in [1, 2, 3, 4] {
+        for version in [1, 2, 3, 4, 5] {
             let old = Connection::open_in_memory().unwrap();
             prepare(&old).unwrap();
-            old.execute_batch(
-                "DROP INDEX in_app_jobs_by_user; ALTER TABLE jobs DROP COLUMN is_missed;",
-            )
-            .unwrap();
+            old.execute_batch("DROP TABLE administrators;").unwrap();
+            if version < 5 {
+                old.execute_batch(
+                    "DROP INDEX in_app_jobs_by_user; ALTER TABLE jobs DROP COLUMN is_missed;",
+                )
+                .unwrap();
+            }
             if version < 4 {
                 old.execute_batch("DROP TABLE settings; DROP INDEX notifications_by_job;")
                     .unwrap();

@@ -13,6 +13,7 @@ pub(super) const RESET_PASSWORDS: &str = "resetPasswords";
 pub(super) const EMAIL_NOTIFICATIONS: &str = "emailNotifications";
 pub(super) const IN_APP_NOTIFICATIONS: &str = "inAppNotifications";
 pub(super) const JOBS: &str = "jobs";
+pub(super) const ADMINISTRATORS: &str = "administrators";
 pub(super) const SETTINGS: &str = "settings";
 pub(super) const COUNTERS: &str = "counters";
 pub(super) const SCHEMA: &str = "schema";
@@ -21,6 +22,9 @@ pub(super) const SCHEMA: &str = "schema";
 pub(super) const USER_COUNTER: &str = "userId";
 /// The counter of jobs.
 pub(super) const JOB_COUNTER: &str = "jobId";
+
+/// Raised by whoever changes a role.
+pub(super) const ROLE_COUNTER: &str = "roles";
 
 /// The collection of a channel's notifications.
 pub(super) const fn notifications_on(channel: Channel) -> &'static str {

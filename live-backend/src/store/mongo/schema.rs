@@ -13,7 +13,7 @@ use mongodb::{Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
 
 /// Version of what is below; kept in one document.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// The document that keeps it.
 const VERSION_ID: &str = "version";
 /// What the server answers where a collection is there already.
@@ -48,7 +48,8 @@ pub(super) async fn prepare(mongo: &Mongo) -> Result<(), StoreError> {
     match found.map_or(0, |found| found.version) {
         VERSION => return Ok(()),
         // Steps from older versions come here; every part of them may run twice, as several processes start at once.
-        0 | 1 => {}
+        // Version 3 knows administrators.
+        0..=2 => {}
         other => {
             return Err(StoreError::Corrupt {
                 what: format!("the collections have version {other}, this program knows {VERSION}"),
@@ -56,7 +57,7 @@ pub(super) async fn prepare(mongo: &Mongo) -> Result<(), StoreError> {
         }
     }
     try_join_all(wanted().into_iter().map(|wanted| make(database, wanted))).await?;
-    for counter in [names::USER_COUNTER, names::JOB_COUNTER] {
+    for counter in [names::USER_COUNTER, names::JOB_COUNTER, names::ROLE_COUNTER] {
         database
             .collection::<Document>(names::COUNTERS)
             .update_one(
@@ -293,6 +294,12 @@ fn deliveries() -> Vec<Wanted> {
                 doc! { "userId": 1, "createdAt": 1, "_id": 1 },
             ),
         ],
+    });
+    all.push(Wanted {
+        name: names::ADMINISTRATORS,
+        fields: doc! { "_id": { "bsonType": "long", "minimum": 1_i64 }, "since": date() },
+        required: &["since"],
+        indexes: Vec::new(),
     });
     all.push(Wanted {
         name: names::SETTINGS,
