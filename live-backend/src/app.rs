@@ -52,6 +52,8 @@ pub(crate) struct App {
     pub(crate) faults: Arc<Faults>,
     pub(crate) crews: Arc<Crews>,
     pub(crate) generated: Generated,
+    /// Commands of operators are carried out one after the other.
+    pub(crate) commands: tokio::sync::Mutex<()>,
     pub(crate) upstreams: Arc<Upstreams>,
     /// By which servers know their balancer.
     pub(crate) hop_secret: String,

@@ -1,13 +1,17 @@
 //! Control of the running system: settings that change while it runs, and faults.
 //!
 //! Belongs here: one command and what it does in one process. Does not belong here: HTTP (controllers),
-//! the names of settings (paths), what a fault does (faults).
+//! the names of settings (paths), what a fault does (faults), other processes (fan_out, in_force).
 //!
 //! A command is checked before it is applied, and carries nothing of the process that took it, so that
 //! every process of the system can apply the same one. The process that took it records it.
 
 pub(crate) mod fan_out;
+mod in_force;
 pub(crate) mod paths;
+mod reach;
+
+pub(crate) use reach::Reach;
 
 use crate::app::App;
 use crate::error::AppError;
@@ -55,22 +59,28 @@ pub(crate) enum Taker {
 
 /// Carries a command out here, as the process that took it, and tells the others.
 pub(crate) async fn carry_out(app: &Arc<App>, command: ControlCommand) -> Result<(), AppError> {
-    command.clone().apply(app, Taker::Origin).await?;
+    let _in_order = app.commands.lock().await;
+    let reach = Reach::of(app);
+    command.clone().apply(&reach, Taker::Origin).await?;
+    in_force::note(app, &command).await;
     fan_out::tell(app, command).await;
     Ok(())
 }
 
 impl ControlCommand {
-    pub(crate) async fn apply(self, app: &Arc<App>, taker: Taker) -> Result<(), AppError> {
+    async fn apply(self, reach: &Reach, taker: Taker) -> Result<(), AppError> {
         match self {
             Self::Set(values) => {
-                for setting in paths::read_all(&values)? {
-                    apply_setting(app, setting, taker).await?;
+                let mut settings = paths::read_all(&values)?;
+                // What may fail comes first, so that nothing is half done where it does.
+                settings.sort_by_key(|setting| !setting.may_fail());
+                for setting in settings {
+                    apply_setting(reach, setting, taker).await?;
                 }
                 Ok(())
             }
-            Self::BeginFault(fault) => begin_fault(app, fault, taker),
-            Self::EndFault(id) => end_fault(app, &id, taker).map_or_else(
+            Self::BeginFault(fault) => begin_fault(reach, fault, taker),
+            Self::EndFault(id) => end_fault(reach, &id, taker).map_or_else(
                 || {
                     let message = "no such fault holds; GET this address lists them";
                     Err(AppError::not_found(message))
@@ -81,24 +91,33 @@ impl ControlCommand {
     }
 }
 
-fn begin_fault(app: &Arc<App>, fault: NewFault, taker: Taker) -> Result<(), AppError> {
+fn begin_fault(reach: &Reach, fault: NewFault, taker: Taker) -> Result<(), AppError> {
     let place = Place::from_name(&fault.target)
         .ok_or_else(|| AppError::field("fault.target", "there is no such component"))?;
     let length = fault.length_ms.map(Duration::from_millis);
-    if fault.kind == FaultKind::Down && length.is_none() && is_last_server(app, place) {
+    if taker == Taker::Follower && reach.faults.holds_id(&fault.id) {
+        // It was read where it is kept before it was heard of.
+        return Ok(());
+    }
+    if taker == Taker::Origin
+        && fault.kind == FaultKind::Down
+        && length.is_none()
+        && is_last_server(reach, place)
+    {
         let message =
             "this is the last server that is up, so its fault needs an end: add fault.for";
         return Err(AppError::field("fault.for", message));
     }
-    let now = app.now();
+    let now = reach.now();
     let held = HeldFault {
         id: fault.id.clone(),
         place,
         kind: fault.kind,
         began_at: now,
         ends_at: fault.length_ms.map(|ms| WallMs(now.0.saturating_add(ms))),
+        is_own: taker == Taker::Origin,
     };
-    if !app.faults.begin(held) {
+    if !reach.faults.begin(held) {
         return Err(AppError::new(
             axum::http::StatusCode::TOO_MANY_REQUESTS,
             "too_many_faults",
@@ -108,12 +127,12 @@ fn begin_fault(app: &Arc<App>, fault: NewFault, taker: Taker) -> Result<(), AppE
     if taker == Taker::Origin {
         let (name, amount) = (fault.kind.name(), thousandths(fault.kind.amount()));
         let what = Detail::of("fault", name);
-        app.telemetry.control_applied(place, what, amount);
+        reach.telemetry.control_applied(place, what, amount);
         let length_ns = fault.length_ms.unwrap_or(0).saturating_mul(1_000_000);
-        app.telemetry.fault_began(place, name, length_ns);
+        reach.telemetry.fault_began(place, name, length_ns);
     }
-    let (app, id) = (Arc::clone(app), fault.id);
-    app.tracker.clone().spawn(async move {
+    let (reach, id) = (reach.clone(), fault.id);
+    reach.tracker.clone().spawn(async move {
         let over = async {
             match length {
                 Some(length) => {
@@ -124,63 +143,74 @@ fn begin_fault(app: &Arc<App>, fault: NewFault, taker: Taker) -> Result<(), AppE
         };
         tokio::select! {
             biased;
-            () = app.stopping.cancelled() => {}
-            () = app.faults.until(|faults| !faults.list().iter().any(|held| held.id == id)) => {}
+            () = reach.stopping.cancelled() => if reach.is_one_of_many() { return },
+            () = reach.faults.until(|faults| !faults.holds_id(&id)) => {}
             () = over => {}
         }
         // Ended early by a command, there is nothing left to end.
-        let _is_ended = end_fault(&app, &id, taker);
+        let is_ended = end_fault(&reach, &id, taker).is_some();
+        if let Some(app) = reach.app.filter(|_| is_ended && taker == Taker::Origin) {
+            in_force::note(&app, &ControlCommand::EndFault(id)).await;
+        }
     });
     Ok(())
 }
 
-fn end_fault(app: &App, id: &str, taker: Taker) -> Option<()> {
-    let fault = app.faults.end(id)?;
+fn end_fault(reach: &Reach, id: &str, taker: Taker) -> Option<()> {
+    let fault = reach.faults.end(id)?;
     if taker == Taker::Origin {
-        app.telemetry.fault_ended(fault.place, fault.kind.name());
+        reach.telemetry.fault_ended(fault.place, fault.kind.name());
     }
     Some(())
 }
 
-fn is_last_server(app: &App, place: Place) -> bool {
-    let is_up = |server: &Place| *server != place && !app.faults.is_down(*server);
+fn is_last_server(reach: &Reach, place: Place) -> bool {
+    let is_up = |server: &Place| *server != place && !reach.faults.is_down(*server);
     Place::SERVERS.contains(&place) && !Place::SERVERS.iter().any(is_up)
 }
 
-async fn apply_setting(app: &Arc<App>, setting: Setting, taker: Taker) -> Result<(), AppError> {
+async fn apply_setting(reach: &Reach, setting: Setting, taker: Taker) -> Result<(), AppError> {
     let path = setting.path();
     match setting {
-        Setting::Delay(index, ms) => app.faults.set_delay(index, ms),
-        Setting::Algorithm(algorithm) => app.upstreams.set_algorithm(algorithm),
-        Setting::Paused(queue, paused) => {
-            if taker == Taker::Origin {
-                let value = paused.then(|| "true".to_owned());
-                app.store.set_setting(path.clone(), value).await?;
+        Setting::Delay(index, ms) => reach.faults.set_delay(index, ms),
+        Setting::Algorithm(algorithm) => reach.upstreams.set_algorithm(algorithm),
+        of_app => {
+            if let Some(app) = &reach.app {
+                apply_to_app(app, of_app, taker).await?;
             }
-            app.queues.set_paused(queue, paused).await?;
         }
-        Setting::Rate(channel, rate) => {
-            app.crews.of(channel).set_limits(|it| it.rate_per_s = rate);
-        }
-        Setting::Concurrency(channel, count) => {
-            app.crews
-                .of(channel)
-                .set_limits(|it| it.concurrency = count);
-        }
-        Setting::Count(channel, count) => {
-            app.crews.of(channel).set_limits(|it| it.count = count);
-        }
-        Setting::LoadRate(rate) => app.generated.set_rate(rate),
-        Setting::LoadEnabled(is_on) => match (is_on, taker) {
-            (true, Taker::Origin) => injection::generate(app).await?,
-            (true, Taker::Follower) => {}
-            (false, _) => app.generated.stop(),
-        },
     }
     if taker == Taker::Origin {
         let (place, amount) = (setting.place(), thousandths(setting.amount()));
         let what = Detail::of(SET_KEY, &path);
-        app.telemetry.control_applied(place, what, amount);
+        reach.telemetry.control_applied(place, what, amount);
+    }
+    Ok(())
+}
+
+/// Settings of what the balancer has not.
+async fn apply_to_app(app: &Arc<App>, setting: Setting, taker: Taker) -> Result<(), AppError> {
+    let limits = |channel| app.crews.of(channel);
+    match setting {
+        Setting::Delay(..) | Setting::Algorithm(_) => {}
+        Setting::Paused(queue, paused) => {
+            app.queues.set_paused(queue, paused).await?;
+            if taker == Taker::Origin {
+                let value = paused.then(|| "true".to_owned());
+                app.store.set_setting(setting.path(), value).await?;
+            }
+        }
+        Setting::Rate(channel, rate) => limits(channel).set_limits(|it| it.rate_per_s = rate),
+        Setting::Concurrency(channel, count) => {
+            limits(channel).set_limits(|it| it.concurrency = count);
+        }
+        Setting::Count(channel, count) => limits(channel).set_limits(|it| it.count = count),
+        Setting::LoadRate(rate) => app.generated.set_rate(rate),
+        Setting::LoadEnabled(is_on) => match (is_on, taker) {
+            (true, Taker::Origin) => injection::generate(app).await?,
+            (true, Taker::Follower) => app.generated.leave_to_another(),
+            (false, _) => app.generated.stop(),
+        },
     }
     Ok(())
 }

@@ -104,6 +104,8 @@ pub(crate) struct HeldFault {
     pub(crate) kind: FaultKind,
     pub(crate) began_at: WallMs,
     pub(crate) ends_at: Option<WallMs>,
+    /// This process took it from the operator.
+    pub(crate) is_own: bool,
 }
 
 /// Stages that can be delayed for visibility, as `delays.<name>`.
@@ -178,6 +180,7 @@ impl Faults {
             kind,
             began_at: WallMs(0),
             ends_at: None,
+            is_own: true,
         }
     }
 
@@ -190,6 +193,11 @@ impl Faults {
         drop(held);
         self.changed.notify_waiters();
         Some(fault)
+    }
+
+    /// Whether the fault with this id holds.
+    pub(crate) fn holds_id(&self, id: &str) -> bool {
+        !self.is_quiet() && self.held().iter().any(|held| held.id == id)
     }
 
     /// All that hold, oldest first.

@@ -30,10 +30,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Requests sent and not answered at one time.
 const IN_PROGRESS_MAX: usize = 64;
-/// How long made-up people stay logged in: longer than an injection takes.
-const SESSION_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long made-up people stay logged in; their access tokens run out earlier.
+const SESSION_LIFE_MS: u64 = 60 * 60 * 1000;
 
-/// Made-up people of generated load are renewed that often: their tokens do not last for ever.
+/// Made-up people are renewed that often: well before their access tokens run out.
 const ACTORS_LIFE: Duration = Duration::from_secs(300);
 
 /// Load that is generated until it is switched off.
@@ -43,16 +43,35 @@ pub(crate) struct Generated {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Plan {
-    is_on: bool,
+    load: Load,
     rate_per_s: f64,
+    /// Counts switches; a loop that was begun under another number ends.
+    number: u64,
+}
+
+/// Who generates load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    Off,
+    Here,
+    /// Another process of the system.
+    Elsewhere,
+}
+
+impl Plan {
+    fn switch(&mut self, load: Load) {
+        self.load = load;
+        self.number += 1;
+    }
 }
 
 impl Default for Generated {
     fn default() -> Self {
         Self {
             plan: watch::Sender::new(Plan {
-                is_on: false,
+                load: Load::Off,
                 rate_per_s: 1.0,
+                number: 0,
             }),
         }
     }
@@ -60,7 +79,7 @@ impl Default for Generated {
 
 impl Generated {
     pub(crate) fn is_on(&self) -> bool {
-        self.plan.borrow().is_on
+        self.plan.borrow().load != Load::Off
     }
 
     pub(crate) fn rate(&self) -> f64 {
@@ -73,39 +92,63 @@ impl Generated {
 
     /// No further request is sent.
     pub(crate) fn stop(&self) {
-        self.plan.send_modify(|plan| plan.is_on = false);
+        self.plan.send_modify(|plan| plan.switch(Load::Off));
     }
 
-    /// False where it was on already.
-    fn begin(&self) -> bool {
-        self.plan
-            .send_if_modified(|plan| !std::mem::replace(&mut plan.is_on, true))
+    /// Another process generates it from now on.
+    pub(crate) fn leave_to_another(&self) {
+        self.plan.send_modify(|plan| plan.switch(Load::Elsewhere));
+    }
+
+    /// The number of the loop to begin; `None` where one goes on here already.
+    fn begin(&self) -> Option<u64> {
+        let is_new = self.plan.send_if_modified(|plan| {
+            let is_new = plan.load != Load::Here;
+            if is_new {
+                plan.switch(Load::Here);
+            }
+            is_new
+        });
+        is_new.then(|| self.plan.borrow().number)
+    }
+
+    /// Undoes [`Self::begin`], where nobody has switched since.
+    fn fail(&self, number: u64) {
+        self.plan.send_if_modified(|plan| {
+            let is_ours = plan.number == number;
+            if is_ours {
+                plan.switch(Load::Off);
+            }
+            is_ours
+        });
     }
 }
 
 /// Sends requests of purchases and friend requests in turn, which reach both channels, until it is
 /// switched off.
 pub(crate) async fn generate(app: &Arc<App>) -> Result<(), AppError> {
-    if !app.generated.begin() {
+    let Some(number) = app.generated.begin() else {
         return Ok(());
-    }
+    };
     let made = Senders::make(app).await;
-    let senders = made.inspect_err(|_| app.generated.stop())?;
+    let senders = made.inspect_err(|_| app.generated.fail(number))?;
     let app = Arc::clone(app);
     app.tracker
         .clone()
-        .spawn(async move { keep_sending(app, senders).await });
+        .spawn(async move { keep_sending(app, senders, number).await });
     Ok(())
 }
 
-async fn keep_sending(app: Arc<App>, mut senders: Senders) {
+async fn keep_sending(app: Arc<App>, mut senders: Senders, own_number: u64) {
     let slots = Arc::new(Semaphore::new(IN_PROGRESS_MAX));
     let mut plan = app.generated.plan.subscribe();
     let mut next = Instant::now();
     let mut renew_at = next + ACTORS_LIFE;
     loop {
-        let Plan { is_on, rate_per_s } = *plan.borrow_and_update();
-        if !is_on {
+        let Plan {
+            rate_per_s, number, ..
+        } = *plan.borrow_and_update();
+        if number != own_number {
             return;
         }
         tokio::select! {
@@ -130,6 +173,9 @@ async fn keep_sending(app: Arc<App>, mut senders: Senders) {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return;
         };
+        if plan.borrow().number != own_number {
+            return;
+        }
         let (sender, id) = (senders.next(), app.telemetry.next_request_id());
         app.tracker.spawn(async move {
             sender.send(id).await;
@@ -198,7 +244,8 @@ pub(crate) async fn start(
     Ok(ids)
 }
 
-async fn send_all(sender: Arc<Sender>, ids: Vec<RequestId>, interval: Duration) {
+async fn send_all(mut sender: Arc<Sender>, ids: Vec<RequestId>, interval: Duration) {
+    let mut renew_at = Instant::now() + ACTORS_LIFE;
     let slots = Arc::new(Semaphore::new(IN_PROGRESS_MAX));
     // A ticker has no period of zero.
     let mut ticks = tokio::time::interval(interval.max(Duration::from_nanos(1)));
@@ -214,6 +261,15 @@ async fn send_all(sender: Arc<Sender>, ids: Vec<RequestId>, interval: Duration) 
             slot = next => slot,
         };
         let Ok(slot) = slot else { return };
+        if Instant::now() >= renew_at {
+            match Sender::make(&sender.app, sender.kind).await {
+                Ok(fresh) => sender = Arc::new(fresh),
+                Err(error) => {
+                    tracing::warn!("simulated requests keep their people: {}", error.to_json());
+                }
+            }
+            renew_at = Instant::now() + ACTORS_LIFE;
+        }
         let (sender, tracker) = (Arc::clone(&sender), sender.app.tracker.clone());
         tracker.spawn(async move {
             sender.send(id).await;
@@ -326,4 +382,30 @@ async fn make_actor(app: &App) -> Result<Actor, AppError> {
 
 fn made_up_address() -> String {
     format!("simulated-{}@flowreel.local", random_hex::<8>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_loop_at_most_generates_load_and_the_last_asked_process_has_it() {
+        let generated = Generated::default();
+        let first = generated.begin().expect("it was off");
+        assert_eq!(generated.begin(), None);
+        generated.stop();
+        // The first loop may still be making its people.
+        let second = generated.begin().expect("it was switched off");
+        assert_ne!(first, second);
+        generated.fail(first);
+        assert!(generated.is_on());
+        generated.leave_to_another();
+        assert!(generated.is_on());
+        assert_ne!(generated.plan.borrow().number, second);
+        assert!(generated.begin().is_some());
+        generated.set_rate(7.0);
+        assert_eq!(generated.begin(), None);
+        generated.stop();
+        assert!(!generated.is_on());
+    }
 }

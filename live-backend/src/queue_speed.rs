@@ -48,7 +48,8 @@ pub async fn redis(
     let (telemetry, recorder) = telemetry()?;
     let opened = Store::open(&StorePart::Embedded, folder).await;
     let (store, writer) = opened.map_err(|error| error.to_string())?;
-    let queues = Redis::open(url, None, telemetry.clone(), store.clone()).await;
+    let (recorded, kept) = (telemetry.clone(), store.clone());
+    let queues = Redis::open(url, None, recorded, kept, Arc::default()).await;
     let queues = Queues::Redis(queues.map_err(|error| error.to_string())?);
     let begun = telemetry.now();
     let mut adders = JoinSet::new();

@@ -6,6 +6,7 @@
 mod audience;
 mod bus;
 mod confirmed;
+mod kept;
 mod limits;
 pub(crate) mod live_view;
 mod message;
@@ -17,6 +18,7 @@ mod registry;
 mod spread;
 
 pub(crate) use bus::{Bus, BusError};
+pub(crate) use kept::{LIVING_KEY, WHO_LIVES};
 pub(crate) use limits::count_messages;
 pub(crate) use live_view::LiveView;
 pub(crate) use message::InAppMessage;

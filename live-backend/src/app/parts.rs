@@ -70,7 +70,8 @@ pub(super) async fn open_queues(
         }
         QueuePart::Redis(address) => {
             let (url, ca) = (address.with_secret(), address.ca());
-            let opened = Redis::open(url, ca, telemetry.clone(), store.clone()).await;
+            let (telemetry, store) = (telemetry.clone(), store.clone());
+            let opened = Redis::open(url, ca, telemetry, store, Arc::clone(faults)).await;
             Ok(Queues::Redis(opened?))
         }
     }

@@ -8,12 +8,12 @@
 
 use super::data::DataFolder;
 use super::listen::{Listeners, authority, upstreams};
-use super::phases::{Phases, ended, noticed};
+use super::phases::{Phase, Phases, ended, noticed};
 use super::recording::Recording;
 use super::starting::Waiting;
 use super::{App, Readiness, StartError, parts, serve, work};
 use crate::config::{Ports, Process, Settings, StorePart};
-use crate::control::fan_out;
+use crate::control::{Reach, fan_out};
 use crate::email::transport::Mailer;
 use crate::faults::Faults;
 use crate::injection::Generated;
@@ -22,18 +22,24 @@ use crate::models::WallMs;
 use crate::notification_service::NotificationService;
 use crate::queue::LeftJob;
 use crate::recorder_listener::RecorderState;
-use crate::security::hash_hex;
 use crate::security::passwords::Passwords;
 use crate::security::tokens::Tokens;
+use crate::security::{hash_hex, random_hex};
 use crate::store::{Store, StoreWriter};
 use crate::telemetry::{Place, Telemetry};
-use crate::websocket::{Bus, LiveView, ServerSockets, Sockets, agree_on_secret, live_view};
+use crate::websocket::{
+    Bus, BusError, LiveView, ServerSockets, Sockets, agree_on_secret, live_view,
+};
 use axum::http::HeaderValue;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// A client that reads has heard by then that its socket closes.
+const CLOSING_MAX: Duration = Duration::from_secs(3);
 
 /// Everything that was started.
 pub(crate) struct Running {
@@ -117,6 +123,9 @@ impl Running {
                 Some(Worked::start(&common, opened, left, &data, &mut listeners, &phases).await?)
             }
         };
+        if settings.process == Process::Balancer {
+            common.hear_commands(&phases.balancer).await?;
+        }
         if let Some(listener) = listeners.recorder.take() {
             let state = RecorderState {
                 telemetry: telemetry.clone(),
@@ -228,8 +237,10 @@ impl Running {
         }
         phases.workers.end().await;
         // Polling clients wait inside a request, so sockets close before requests are waited for.
-        for sockets in self.worked.iter().flat_map(|worked| &worked.sockets) {
-            sockets.close().await;
+        let sockets = self.worked.iter().flat_map(|worked| &worked.sockets);
+        let closing = futures_util::future::join_all(sockets.map(ServerSockets::close));
+        if tokio::time::timeout(CLOSING_MAX, closing).await.is_err() {
+            tracing::warn!("clients that take nothing are cut off without a word");
         }
         phases.balancer.stop.cancel();
         ended(&phases.answering).await;
@@ -266,6 +277,23 @@ struct Common<'a> {
     ports: Ports,
 }
 
+impl Common<'_> {
+    /// The balancer hears commands about itself, and what it shall think of others.
+    async fn hear_commands(&self, phase: &Phase) -> Result<(), BusError> {
+        let Phase { tracker, stop } = phase;
+        let reach = Reach {
+            faults: Arc::clone(self.faults),
+            upstreams: Arc::clone(self.upstreams),
+            telemetry: self.telemetry.clone(),
+            tracker: tracker.clone(),
+            stopping: self.stopping.clone(),
+            app: None,
+        };
+        let name = process_name(self.settings.process);
+        fan_out::listen(reach, &self.bus, name, tracker, stop).await
+    }
+}
+
 impl Worked {
     async fn start(
         common: &Common<'_>,
@@ -288,6 +316,9 @@ impl Worked {
             store: store.clone(),
             service: service.clone(),
             upstreams: Arc::clone(common.upstreams),
+            faults: Arc::clone(&faults),
+            served: served(settings.process),
+            has_balancer: settings.process == Process::All,
             stopping: stopping.clone(),
             tracker: phases.servers.tracker.clone(),
         });
@@ -304,6 +335,7 @@ impl Worked {
             stopping,
             crews: Arc::new(work::crews(settings)),
             generated: Generated::default(),
+            commands: tokio::sync::Mutex::default(),
             readiness: common.readiness.clone(),
             recorder: common.recorder.clone(),
             settings: settings.clone(),
@@ -315,9 +347,10 @@ impl Worked {
         if serves_nobody(settings.process) {
             sockets.reach_rooms().await?;
         }
+        let (hearing, name) = (&phases.servers, process_name(settings.process));
+        let Phase { tracker, stop } = hearing;
+        fan_out::listen(Reach::of(&app), &common.bus, name, tracker, stop).await?;
         work::start_workers(&app, left, &mailer, &phases.workers).await?;
-        let hearing = &phases.servers;
-        fan_out::listen(&app, &hearing.tracker, &hearing.stop).await?;
         let sockets = serve::start_servers(&app, listeners, phases).await?;
         Ok(Self {
             app,
@@ -339,6 +372,21 @@ const fn takes_up(process: Process) -> bool {
 /// Whether the data folder may be another process's too.
 fn is_sharing(settings: &Settings) -> bool {
     settings.process != Process::All || settings.store != StorePart::Embedded
+}
+
+/// The servers of a process.
+fn served(process: Process) -> Vec<Place> {
+    match process {
+        Process::All => Place::SERVERS.to_vec(),
+        Process::Server(place) => vec![place],
+        _ => Vec::new(),
+    }
+}
+
+/// What a process is called among the living, and whether it is every role at once.
+fn process_name(process: Process) -> (String, bool) {
+    let name = format!("{}:{}", process.name(), random_hex::<8>());
+    (name, process == Process::All)
 }
 
 /// Whether a process serves or works on what is stored.

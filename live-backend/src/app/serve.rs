@@ -34,8 +34,6 @@ pub(super) async fn start_servers(
         connections_max: app.settings.connections_max,
         stopping: app.stopping.clone(),
     };
-    let phase = &phases.servers;
-    app.live_view.start(&phase.tracker, &phase.stop);
     let mut all_sockets = Vec::new();
     let mut places = Vec::new();
     let servers = Place::SERVERS.into_iter().zip(&mut listeners.servers);
@@ -51,6 +49,10 @@ pub(super) async fn start_servers(
         places.push(place);
     }
     let phase = &phases.servers;
+    if !places.is_empty() {
+        app.live_view.start(&phase.tracker, &phase.stop);
+        app.sockets.hear_ends(&phase.tracker, &phase.stop).await?;
+    }
     app.sockets
         .start_presence(places, &phase.tracker, &phase.stop);
     if let Some(listener) = listeners.gateway.take() {

@@ -64,6 +64,11 @@ impl Setting {
         }
     }
 
+    /// Whether setting it asks somebody who may not answer.
+    pub(crate) const fn may_fail(self) -> bool {
+        matches!(self, Self::Paused(..) | Self::LoadEnabled(true))
+    }
+
     /// Where it shows in a recording.
     pub(crate) const fn place(self) -> Place {
         match self {
@@ -115,7 +120,7 @@ pub(crate) fn read_all(values: &Map<String, Value>) -> Result<Vec<Setting>, AppE
         .collect()
 }
 
-fn read(path: &str, value: &Value) -> Result<Setting, AppError> {
+pub(super) fn read(path: &str, value: &Value) -> Result<Setting, AppError> {
     let takes = takes_of(path).ok_or_else(|| unknown(path))?;
     let wrong = |what: &str| AppError::field("set", format!("{path} is {what}"));
     let whole = |max: u64| value.as_u64().filter(|&number| number <= max);
@@ -204,11 +209,7 @@ fn unknown(path: &str) -> AppError {
     let names: Vec<&str> = all.iter().map(|(path, _)| path.as_str()).collect();
     let hint = nearest_hint(path, &names);
     let shown: String = path.chars().take(100).collect();
-    let message = format!(
-        "there is no setting `{shown}`; {hint} Valid are {}",
-        names.join(", ")
-    );
-    AppError::field("set", message)
+    AppError::field("set", format!("there is no setting `{shown}`; {hint}"))
 }
 
 fn worker_path(channel: Channel, what: &str) -> String {
@@ -242,11 +243,8 @@ mod tests {
                 json!(5),
                 "`delays.serverProcessing`",
             ),
-            (
-                "queues.mail.pause",
-                json!(true),
-                "queues.in-app-retry.paused",
-            ),
+            ("queues.mail.pause", json!(true), "`queues.mail.paused`"),
+            ("moon", json!(true), "queues.in-app-retry.paused"),
             ("delays.queueing", json!(-1), "up to 60000"),
             ("delays.queueing", json!(60_001), "up to 60000"),
             ("workers.mail.rate_per_s", json!(0), "from 0.001"),

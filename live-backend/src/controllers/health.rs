@@ -46,8 +46,11 @@ pub(crate) async fn report(
     let has_room = app.service.check_room().is_ok();
     let up = |is_up: bool| if is_up { "up" } else { "down" };
     let is_healthy = is_ready && has_store && has_room;
-    if !is_ready && record::is_from_balancer(headers, &app.hop_secret) {
-        app.told_balancer();
+    if record::is_from_balancer(headers, &app.hop_secret) {
+        app.live_view.balancer_asked();
+        if !is_ready {
+            app.told_balancer();
+        }
     }
     let status = if !is_ready {
         "draining"

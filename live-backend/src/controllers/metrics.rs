@@ -252,7 +252,7 @@ fn balancer(page: &mut Page, app: &App) {
 }
 
 fn sockets(page: &mut Page, app: &App, status: &LiveStatus) {
-    let (users, _per_server) = app.sockets.user_counts();
+    let users = app.sockets.user_count();
     page.family("flowreel_sockets", "gauge", "", "Open client sockets.");
     page.line("flowreel_sockets", &[], app.sockets.open_count());
     page.family(

@@ -22,6 +22,7 @@ mod tests;
 mod turns;
 
 use super::{Job, LeftJob, NamedCounts, Phase, QueueError, Standing, Turn, first_queue};
+use crate::faults::Faults;
 use crate::models::{Channel, Priority, UserId, WallMs};
 use crate::store::Store;
 use crate::store::jobs::NewJob;
@@ -49,6 +50,7 @@ struct Inner {
     link: Link,
     telemetry: Telemetry,
     store: Store,
+    faults: Arc<Faults>,
     mail: Taking,
     in_app: Taking,
     outbox: Outbox,
@@ -66,6 +68,7 @@ impl Redis {
         ca: Option<&[u8]>,
         telemetry: Telemetry,
         store: Store,
+        faults: Arc<Faults>,
     ) -> Result<Self, QueueError> {
         let link = Link::open(url, ca).await?;
         Ok(Self {
@@ -73,6 +76,7 @@ impl Redis {
                 link,
                 telemetry,
                 store,
+                faults,
                 mail: Taking::new(Channel::Email),
                 in_app: Taking::new(Channel::InApp),
                 outbox: Outbox::default(),

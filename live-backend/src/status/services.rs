@@ -1,17 +1,24 @@
 //! The parts without a listener of ours: store, queue, relay, and the workers between them.
 //!
-//! Belongs here: asking each in its own protocol. Does not belong here: how answers read (status).
+//! Belongs here: asking each in its own protocol, workers by their signs of life. Does not belong here: how answers read (status).
 
 use super::{PATIENCE, PartStatus};
-use crate::config::{Address, QueuePart, Relay, RemoteRelay, Security, Settings, StorePart};
+use crate::config::{
+    Address, Process, QueuePart, Relay, RemoteRelay, Security, Settings, StorePart,
+};
 use crate::redis_client::redis_client;
 use crate::store::MongoAddress;
+use crate::websocket::{LIVING_KEY, WHO_LIVES};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
 /// Longest greeting of a relay that is read.
 const GREETING_BYTES_MAX: u64 = 1024;
+/// Roles without a listener.
+const WORKERS: [&str; 2] = ["mail-worker", "in-app-worker"];
+/// A process says every two seconds that it lives.
+const SILENCE_S: u64 = 6;
 
 /// Asks the store, the queue and the relay; embedded ones live in the servers and are asked there.
 pub(super) async fn ask(settings: &Settings, healths: &[&Value]) -> Vec<PartStatus> {
@@ -41,8 +48,53 @@ pub(super) async fn ask(settings: &Settings, healths: &[&Value]) -> Vec<PartStat
             }
         }
     };
-    let (store, queue, relay) = tokio::join!(store, queue, relay);
-    vec![store, queue, relay]
+    let (store, queue, relay, workers) =
+        tokio::join!(store, queue, relay, workers(settings, healths));
+    let parts = [store, queue, relay].into_iter();
+    parts.chain(workers).collect()
+}
+
+/// Workers have no listener: those of other processes say in Redis that they live.
+async fn workers(settings: &Settings, healths: &[&Value]) -> Vec<PartStatus> {
+    let QueuePart::Redis(address) = &settings.queue else {
+        let problem = healths
+            .is_empty()
+            .then(|| "no server answers for it".to_owned());
+        return WORKERS
+            .map(|role| PartStatus::new(role, "embedded", problem.clone()))
+            .into();
+    };
+    let living = match tokio::time::timeout(PATIENCE, living(address)).await {
+        Ok(living) => living,
+        Err(_late) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    };
+    let status = |role: &'static str| {
+        let is_it = |name: &String| {
+            let of_role = name.split(':').next();
+            of_role == Some(role) || of_role == Some(Process::All.name())
+        };
+        let problem = match &living {
+            Ok(names) if names.iter().any(is_it) => None,
+            Ok(_) => Some(format!("none has said that it lives for {SILENCE_S} s")),
+            Err(problem) => Some(problem.clone()),
+        };
+        PartStatus::new(role, address.to_string(), problem)
+    };
+    WORKERS.map(status).into()
+}
+
+async fn living(address: &Address) -> Result<Vec<String>, String> {
+    let client = redis_client(address.with_secret(), address.ca());
+    let client = client.map_err(|error| error.to_string())?;
+    let asking = async {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut asked = redis::cmd("EVAL");
+        asked.arg(WHO_LIVES).arg(1).arg(LIVING_KEY).arg(SILENCE_S);
+        asked.query_async(&mut connection).await
+    };
+    asking
+        .await
+        .map_err(|error: redis::RedisError| error.to_string())
 }
 
 async fn in_time(

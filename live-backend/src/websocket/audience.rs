@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Users and rooms listed at most; their numbers are told whole.
-const LISTED_MAX: usize = 1000;
+const LISTED_MAX: u64 = 1000;
 
 /// All open sockets; cheap to copy.
 #[derive(Clone, Default)]
@@ -113,6 +113,7 @@ impl Audience {
         for server in servers {
             present.sockets.by_server.insert(server.name(), 0);
         }
+        let mut last = None;
         for entry in &entries {
             let count = present.sockets.by_server.entry(entry.server.name());
             *count.or_default() += 1;
@@ -120,22 +121,22 @@ impl Audience {
             let Some((user, since)) = entry.owner else {
                 continue;
             };
-            let user_id = user.to_string();
-            if let Some(known) = present.users.last_mut()
-                && known.user_id == user_id
-            {
-                known.sockets += 1;
+            let is_new = last != Some(user);
+            last = Some(user);
+            present.user_count += u64::from(is_new);
+            if present.user_count > LISTED_MAX {
                 continue;
             }
-            present.users.push(OnlineUser {
-                user_id,
-                since,
-                server: entry.server.name(),
-                sockets: 1,
-            });
+            match present.users.last_mut().filter(|_| !is_new) {
+                Some(known) => known.sockets += 1,
+                None => present.users.push(OnlineUser {
+                    user_id: user.to_string(),
+                    since,
+                    server: entry.server.name(),
+                    sockets: 1,
+                }),
+            }
         }
-        present.user_count = present.users.len() as u64;
-        present.users.truncate(LISTED_MAX);
         let everybody = Room {
             name: EVERYBODY.to_owned(),
             users: present.user_count,
@@ -192,6 +193,23 @@ mod tests {
         let present = audience.now(&Place::SERVERS);
         assert_eq!((present.sockets.total, present.user_count), (0, 0));
         assert_eq!(present.sockets.by_server.len(), 3);
+    }
+
+    #[test]
+    fn all_users_are_counted_and_the_first_thousand_listed() {
+        let audience = Audience::default();
+        for user in 1..=LISTED_MAX + 5 {
+            for server in [Place::Server1, Place::Server2] {
+                let id = Sid::new();
+                audience.opened(id, server);
+                audience.authenticated(id, UserId(user), WallMs(user));
+            }
+        }
+        let present = audience.now(&[]);
+        assert_eq!(present.user_count, LISTED_MAX + 5);
+        assert_eq!(present.users.len() as u64, LISTED_MAX);
+        assert!(present.users.iter().all(|user| user.sockets == 2));
+        assert_eq!(present.sockets.by_server["server-2"], LISTED_MAX + 5);
     }
 
     #[test]

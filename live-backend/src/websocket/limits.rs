@@ -5,16 +5,21 @@
 //! The count belongs to the connection, not to a namespace: who is put out of a namespace and comes back
 //! on the same connection finds it as it was.
 
-use super::bus::SocketRef;
+use super::bus::{BusError, SocketRef};
+use super::live_view;
 use super::message::AuthError;
 use super::namespace::room_of;
 use super::registry::Sockets;
 use crate::models::UserId;
 use axum::extract::Request;
+use futures_util::StreamExt;
 use serde::Serialize;
+use socketioxide_redis::drivers::Driver;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Messages a second; as many may come at once.
 const MESSAGES_PER_S: u64 = 100;
@@ -24,6 +29,11 @@ const PER_MESSAGE_NS: u64 = 1_000_000_000 / MESSAGES_PER_S;
 /// How long one who sent too many is still read from: a connection closed over unread messages is reset,
 /// and a reset takes what we said last with it.
 const FAREWELL: Duration = Duration::from_millis(250);
+
+/// Where every server hears whose sessions have ended.
+const ENDED_CHANNEL: &str = "flowreel:ended";
+/// Such messages that may wait for this process.
+const ENDS_MAX: usize = 1024;
 
 /// Messages of one connection: the one moment at which all may come at once again.
 #[derive(Default)]
@@ -70,12 +80,19 @@ pub(super) async fn may_speak(socket: &SocketRef, now_ns: u64) -> bool {
         tracing::debug!(%error, "a client is put out without a word: {error}");
     }
     tokio::time::sleep_until(tokio::time::Instant::now() + FAREWELL).await;
-    drop(socket.clone().disconnect());
+    put_out(socket).await;
     // Who comes back on the same connection finds its count as it was.
     if let Some(rate) = socket.req_parts().extensions.get::<Arc<Rate>>() {
         rate.is_over.store(false, Ordering::Relaxed);
     }
     false
+}
+
+/// Closes the socket, also one that takes nothing now: it is tried until it is closed.
+pub(super) async fn put_out(socket: &SocketRef) {
+    while socket.connected() && socket.clone().disconnect().is_err() {
+        tokio::time::sleep_until(tokio::time::Instant::now() + FAREWELL).await;
+    }
 }
 
 impl Sockets {
@@ -88,13 +105,57 @@ impl Sockets {
             code: "session_ended",
             message: "this session has ended; log in again",
         };
-        let of_user = rooms.to(room_of(user));
-        if let Err(error) = of_user.clone().emit("auth:error", &ended).await {
-            tracing::warn!(%error, "sockets of user {user} are not told of their end: {error}");
+        for rooms in std::iter::once(rooms).chain(self.rooms_at(live_view::NAMESPACE)) {
+            let of_user = rooms.to(room_of(user));
+            if let Err(error) = of_user.clone().emit("auth:error", &ended).await {
+                tracing::debug!(%error, "sockets of user {user} are not told of their end: {error}");
+            }
+            if let Err(error) = of_user.disconnect().await {
+                tracing::debug!(%error, "sockets of user {user} take nothing now: {error}");
+            }
         }
-        if let Err(error) = of_user.disconnect().await {
-            tracing::warn!(%error, "sockets of user {user} stay open after the logout: {error}");
+        let message = user.to_string().into_bytes();
+        if let Err(error) = self.bus().tell(ENDED_CHANNEL, message).await {
+            tracing::warn!(%error, "sockets of user {user} may stay open after the logout: {error}");
         }
+    }
+
+    /// Puts out who took nothing when the user's sockets were closed, until stopped.
+    pub(crate) async fn hear_ends(
+        &self,
+        tracker: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<(), BusError> {
+        let bus = self.bus();
+        let mut heard = bus.subscribe(ENDED_CHANNEL.to_owned(), ENDS_MAX).await?;
+        let (sockets, all, stop) = (self.clone(), tracker.clone(), stop.clone());
+        tracker.spawn(async move {
+            loop {
+                let message = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    message = heard.next() => message,
+                };
+                let Some((_channel, message)) = message else {
+                    return;
+                };
+                let user = std::str::from_utf8(&message).ok().and_then(UserId::parse);
+                let left = user.map(|user| sockets.sockets_of(user));
+                // Those that log in from now on are not meant.
+                for socket in left.into_iter().flatten() {
+                    let stop = stop.clone();
+                    all.spawn(async move {
+                        let last_words = tokio::time::Instant::now() + FAREWELL;
+                        tokio::select! {
+                            () = stop.cancelled() => return,
+                            () = tokio::time::sleep_until(last_words) => {}
+                        }
+                        stop.run_until_cancelled(put_out(&socket)).await;
+                    });
+                }
+            }
+        });
+        Ok(())
     }
 }
 

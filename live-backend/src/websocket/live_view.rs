@@ -14,23 +14,25 @@ mod wire;
 
 use super::audience::{Audience, Room};
 use super::bus::{Adapter, BusError, SocketIo, SocketRef};
-use super::limits::may_speak;
+use super::limits::{may_speak, put_out};
 use super::message::{AuthError, AuthSuccess, text_of};
-use super::namespace::bus_error;
+use super::namespace::{bus_error, room_of};
+use crate::faults::Faults;
 use crate::load_balancer::Upstreams;
 use crate::models::WallMs;
 use crate::notification_service::NotificationService;
 use crate::security::tokens::{Claims, Permission, Tokens};
 use crate::store::Store;
-use crate::telemetry::Telemetry;
 use crate::telemetry::live::event::SystemStatusTold;
 use crate::telemetry::live::{LiveEvent, Payload};
+use crate::telemetry::{Place, Telemetry};
 use client::Client;
 use serde::Serialize;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, TryData};
 use socketioxide::handler::ConnectHandler;
 use std::convert::Infallible;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +40,7 @@ use tokio_util::task::TaskTracker;
 use watch::Rates;
 
 /// Its address.
-const NAMESPACE: &str = "/live-view";
+pub(super) const NAMESPACE: &str = "/live-view";
 /// The room everybody is in who may listen (requirements C10).
 const ROOM: &str = "live-view";
 /// How long a client may take to prove who it is.
@@ -59,6 +61,11 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) service: NotificationService,
     pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) faults: Arc<Faults>,
+    /// Servers of this process.
+    pub(crate) served: Vec<Place>,
+    /// Whether the balancer is in this process.
+    pub(crate) has_balancer: bool,
     /// Cancelled once the program stops.
     pub(crate) stopping: CancellationToken,
     /// Clients are followed here; they leave when the sockets close.
@@ -71,6 +78,8 @@ struct Inner {
     rates: Mutex<Rates>,
     /// Told with the next batch.
     pending: Mutex<Vec<Payload>>,
+    /// When the balancer last asked how a server of this process is.
+    asked_at_ns: AtomicU64,
 }
 
 /// The store could not say.
@@ -94,6 +103,7 @@ impl LiveView {
                 audience: Audience::default(),
                 rates: Mutex::default(),
                 pending: Mutex::default(),
+                asked_at_ns: AtomicU64::new(0),
             }),
         }
     }
@@ -199,13 +209,13 @@ impl LiveView {
 
     async fn connected(&self, socket: SocketRef, auth: Value) {
         let Some(client) = socket.extensions.get::<Arc<Client>>() else {
-            drop(socket.disconnect());
+            put_out(&socket).await;
             return;
         };
         if let Some(token) = text_of(&auth, &["token"]) {
             match self.admit(&socket, Some(token)).await {
                 Some(claims) => self.begin(&socket, &claims),
-                None => drop(socket.disconnect()),
+                None => put_out(&socket).await,
             }
             return;
         }
@@ -219,7 +229,7 @@ impl LiveView {
                 message: "nothing proved who this is within 10 s",
             };
             send(&socket, "auth:error", &late);
-            drop(socket.disconnect());
+            put_out(&socket).await;
         });
     }
 
@@ -289,6 +299,10 @@ impl LiveView {
             return;
         }
         socket.join(ROOM);
+        if let Some(user) = claims.user_id() {
+            // Its sessions' end finds it there.
+            socket.join(room_of(user));
+        }
         let telemetry = &self.inner.parts.telemetry;
         let batches = telemetry.listen();
         let seq = telemetry.last_seq();

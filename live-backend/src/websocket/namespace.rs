@@ -4,8 +4,8 @@
 //! registry, tokens' contents.
 
 use super::bus::{Adapter, Bus, BusError, SocketIo, SocketRef};
-use super::limits::{self, Refusal};
-use super::live_view::LiveView;
+use super::limits::{self, Refusal, put_out};
+use super::live_view::{self, LiveView};
 use super::message::{AuthError, AuthSuccess, MarkedRead, text_of, texts_of};
 use super::registry::Sockets;
 use crate::models::{UserId, WallMs};
@@ -31,6 +31,8 @@ const READ_BUFFER_BYTES: usize = 1024;
 const CLIENT_BUFFER_PACKETS: usize = 256;
 /// The room of every socket that has proved whose it is.
 pub(super) const EVERYBODY: &str = "authenticated";
+/// Longest id of a notification that is looked at, in bytes.
+const ID_BYTES_MAX: usize = 128;
 /// Notifications named in one `notification:markRead`.
 const MARKED_MAX: usize = 1000;
 
@@ -63,8 +65,13 @@ pub(crate) struct ServerSockets {
 impl ServerSockets {
     /// Cuts every connection of this server; new ones may come.
     pub(crate) async fn cut(&self) {
-        if let Err(error) = self.io.disconnect().await {
-            tracing::warn!(%error, "some sockets were not cut: {error}");
+        for namespace in ["/", live_view::NAMESPACE] {
+            let Some(all) = self.io.of(namespace) else {
+                continue;
+            };
+            if let Err(error) = all.local().disconnect().await {
+                tracing::warn!(%error, "some sockets of {namespace} were not cut: {error}");
+            }
         }
     }
 
@@ -77,6 +84,10 @@ impl ServerSockets {
 /// The user a socket belongs to, once it has proved it.
 #[derive(Clone, Copy)]
 struct Owner(UserId);
+
+/// Done once the client has proved who it is, or has left.
+#[derive(Clone)]
+struct Settled(CancellationToken);
 
 /// How many connections there were with this one.
 #[derive(Clone, Copy)]
@@ -122,13 +133,21 @@ impl Gateway {
                 message: "too many connections, try later",
             };
             self.send(socket, "auth:error", &full);
-            drop(socket.clone().disconnect());
+            put_out(socket).await;
             return;
         }
         let deadline = tokio::time::Instant::now() + self.auth_timeout;
+        let settled = socket.extensions.get::<Settled>();
+        let settled = async {
+            match settled {
+                Some(Settled(settled)) => settled.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             // This holds the store, which is closed only once nobody does.
             () = self.stopping.cancelled() => return,
+            () = settled => return,
             () = tokio::time::sleep_until(deadline) => {}
         }
         if socket.connected() && socket.extensions.get::<Owner>().is_none() {
@@ -137,7 +156,7 @@ impl Gateway {
                 message: "nobody authenticated on this socket in time",
             };
             self.send(socket, "auth:error", &late);
-            drop(socket.clone().disconnect());
+            put_out(socket).await;
         }
     }
 
@@ -164,6 +183,7 @@ impl Gateway {
         self.live_view.audience().opened(socket.id, server);
         self.telemetry.connection_opened(open);
         socket.extensions.insert(Position(open));
+        socket.extensions.insert(Settled(CancellationToken::new()));
         self.on_leave(socket, server);
         self.on_authenticate(socket, server);
         self.on_confirm(socket);
@@ -234,12 +254,20 @@ impl Gateway {
         socket.join([room_of(user), EVERYBODY.to_owned()]);
         let now = WallMs(self.telemetry.clock().wall_ms());
         let member_count = self.sockets.bind(user, server, socket.clone(), now);
-        self.sockets.say(user, server).await;
+        if !socket.connected() {
+            // It left while its session was looked up, and who heard of that found nothing bound.
+            self.sockets.unbind(user, socket);
+            socket.leave_all();
+            self.sockets.say(user, server).await;
+            return;
+        }
         self.live_view
             .audience()
             .authenticated(socket.id, user, now);
         self.telemetry.connection_authenticated(user.0);
         self.telemetry.room_joined(member_count);
+        self.sockets.say(user, server).await;
+        settle(socket);
         let success = AuthSuccess {
             user_id: user.to_string(),
             socket_id: socket.id.to_string(),
@@ -256,7 +284,9 @@ impl Gateway {
             .confirm_late(user, id.to_owned(), socket_id, now)
             .await;
         match stored {
-            Ok(_) => self.sockets.note_confirmed(user, id),
+            Ok(true) => self.sockets.note_confirmed(user, id),
+            // It was confirmed before, or is not this user's: nobody may fill the memory with such.
+            Ok(false) => {}
             Err(error) => {
                 tracing::error!(%error, "a confirmation cannot be stored: {error}");
             }
@@ -273,17 +303,19 @@ impl Gateway {
                 }
                 let data = data.unwrap_or(Value::Null);
                 let owner = socket.extensions.get::<Owner>();
-                let (Some(Owner(user)), Some(id)) =
-                    (owner, text_of(&data, &["id", "notificationId"]))
-                else {
+                let id = text_of(&data, &["id", "notificationId"]);
+                let id = id.filter(|id| id.len() <= ID_BYTES_MAX);
+                let (Some(Owner(user)), Some(id)) = (owner, id) else {
                     return;
                 };
                 let socket_id = socket.id.to_string();
                 if gateway.sockets.are_spread() {
                     // Its worker may die with what it was told; whoever runs the job again looks here.
-                    gateway
-                        .store_confirmation(user, id, socket_id.clone())
-                        .await;
+                    if !gateway.sockets.is_confirmed(user, id) {
+                        gateway
+                            .store_confirmation(user, id, socket_id.clone())
+                            .await;
+                    }
                     gateway.sockets.confirm(user, id, socket_id).await;
                 } else if !gateway.sockets.confirm(user, id, socket_id.clone()).await {
                     gateway.store_confirmation(user, id, socket_id).await;
@@ -332,6 +364,7 @@ impl Gateway {
     fn on_leave(&self, socket: &SocketRef, server: Place) {
         let gateway = self.clone();
         socket.on_disconnect(async move |socket: SocketRef| {
+            settle(&socket);
             let owner = socket.extensions.get::<Owner>();
             if let Some(Owner(user)) = owner {
                 let left = gateway.sockets.unbind(user, &socket);
@@ -342,6 +375,13 @@ impl Gateway {
             let open = gateway.sockets.closed();
             gateway.telemetry.connection_closed(open, owner.is_some());
         });
+    }
+}
+
+/// Nobody waits for this client any more.
+fn settle(socket: &SocketRef) {
+    if let Some(Settled(settled)) = socket.extensions.get::<Settled>() {
+        settled.cancel();
     }
 }
 

@@ -15,8 +15,8 @@ use crate::models::{UserId, WallMs};
 use crate::security::random_hex;
 use crate::telemetry::Place;
 use socketioxide::operators::BroadcastOperators;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -45,8 +45,8 @@ struct Inner {
     rooms: OnceLock<SocketIo>,
     /// What is said about users is said in order.
     saying: tokio::sync::Mutex<()>,
-    /// Redis missed something and must be told everything anew.
-    is_behind: AtomicBool,
+    /// Servers of which Redis missed something and must be told everything anew.
+    behind: Mutex<HashSet<Place>>,
 }
 
 struct Entry {
@@ -151,7 +151,7 @@ impl Sockets {
                 presence,
                 rooms: OnceLock::new(),
                 saying: tokio::sync::Mutex::default(),
-                is_behind: AtomicBool::new(false),
+                behind: Mutex::default(),
             }),
         }
     }
@@ -187,6 +187,11 @@ impl Sockets {
         (!seen.is_empty()).then(|| name_of(&seen))
     }
 
+    /// The rooms of another namespace, where this process has it.
+    pub(super) fn rooms_at(&self, namespace: &str) -> Option<BroadcastOperators<Adapter>> {
+        self.inner.rooms.get()?.of(namespace)
+    }
+
     /// Writes to every socket of the user, on whichever server; where some are named, only to those.
     pub(crate) async fn send(
         &self,
@@ -201,11 +206,7 @@ impl Sockets {
     }
 
     fn send_here(&self, user: UserId, message: &InAppMessage) -> Result<Sending, DeliveryFault> {
-        let sockets: Vec<SocketRef> = self
-            .users()
-            .get(&user)
-            .map(|entries| entries.iter().map(|entry| entry.socket.clone()).collect())
-            .unwrap_or_default();
+        let sockets = self.sockets_of(user);
         if sockets.is_empty() {
             return Err(DeliveryFault::Offline);
         }
@@ -284,7 +285,7 @@ impl Sockets {
         }
         let Some(presence) = &self.inner.presence else {
             // Nobody waits for it in this process, and there is no other.
-            return self.inner.confirmed.has(user, notification);
+            return self.is_confirmed(user, notification);
         };
         let confirmation = Confirmation {
             user: user.0,
@@ -318,6 +319,11 @@ impl Sockets {
             self.note_confirmed(user, notification);
         }
         is_told
+    }
+
+    /// Whether its confirmation is stored, as far as this process remembers.
+    pub(super) fn is_confirmed(&self, user: UserId, notification: &str) -> bool {
+        self.inner.confirmed.has(user, notification)
     }
 
     /// Further confirmations of it say nothing new.
@@ -364,7 +370,7 @@ impl Sockets {
             return;
         };
         let _in_order = self.inner.saying.lock().await;
-        if self.inner.is_behind.load(Ordering::Relaxed) {
+        if self.behind().contains(&server) {
             // The next renewal says everything.
             return;
         }
@@ -374,7 +380,7 @@ impl Sockets {
             .and_then(|entries| online(entries, server, presence.instance()));
         if let Err(error) = presence.note(server, user, online.as_ref()).await {
             tracing::warn!(%error, "other processes do not learn who is online: {error}");
-            self.inner.is_behind.store(true, Ordering::Relaxed);
+            self.behind().insert(server);
         }
     }
 
@@ -384,7 +390,7 @@ impl Sockets {
             return;
         };
         let _in_order = self.inner.saying.lock().await;
-        let is_behind = self.inner.is_behind.load(Ordering::Relaxed);
+        let is_behind = self.behind().contains(&server);
         let is_known = !is_behind && matches!(presence.renew(server).await, Ok(true));
         if is_known {
             return;
@@ -396,8 +402,10 @@ impl Sockets {
             });
             here.collect()
         };
-        let said = presence.replace(server, &all).await;
-        self.inner.is_behind.store(said.is_err(), Ordering::Relaxed);
+        match presence.replace(server, &all).await {
+            Ok(()) => self.behind().remove(&server),
+            Err(_unreachable) => self.behind().insert(server),
+        };
     }
 
     /// Nobody is online at this server any more.
@@ -426,14 +434,23 @@ impl Sockets {
         self.inner.open_count.load(Ordering::Relaxed)
     }
 
-    /// Users with a socket, and their sockets per server.
-    pub(crate) fn user_counts(&self) -> (u64, HashMap<Place, u64>) {
+    /// Users with a socket in this process.
+    pub(crate) fn user_count(&self) -> u64 {
+        self.users().len() as u64
+    }
+
+    /// The user's sockets in this process.
+    pub(super) fn sockets_of(&self, user: UserId) -> Vec<SocketRef> {
         let users = self.users();
-        let mut per_server = HashMap::new();
-        for entry in users.values().flatten() {
-            *per_server.entry(entry.server).or_default() += 1;
-        }
-        (users.len() as u64, per_server)
+        let entries = users.get(&user).into_iter().flatten();
+        entries.map(|entry| entry.socket.clone()).collect()
+    }
+
+    fn behind(&self) -> MutexGuard<'_, HashSet<Place>> {
+        self.inner
+            .behind
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn users(&self) -> MutexGuard<'_, HashMap<UserId, Vec<Entry>>> {

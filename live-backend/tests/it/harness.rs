@@ -259,6 +259,11 @@ impl Backend {
         mails_in(Path::new(data))
     }
 
+    /// The number by which the system knows it.
+    pub(crate) const fn process_id(&self) -> u32 {
+        self.process_id
+    }
+
     /// Asks it to stop and waits until it has; the answer is its reel.
     pub(crate) fn stop(&mut self) -> PathBuf {
         self.signal("-TERM");

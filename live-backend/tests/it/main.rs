@@ -19,6 +19,8 @@ mod connections;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod control_races;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod deploy;
@@ -44,6 +46,10 @@ mod kills;
 mod lists;
 #[cfg(test)]
 mod live_events;
+#[cfg(test)]
+mod live_health;
+#[cfg(test)]
+mod live_slow;
 #[cfg(test)]
 mod live_status;
 #[cfg(test)]
@@ -78,6 +84,8 @@ mod relay;
 mod retries;
 #[cfg(test)]
 mod roles;
+#[cfg(test)]
+mod roles_control;
 #[cfg(test)]
 mod roles_kills;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Queues as operators see and change them: pause, drain, dead letters sent again, rates and limits.
 
 use crate::harness::{Backend, Folder, count, sound_reel, until};
+use crate::services::Redis;
 use flowreel_engine::model::event::{EventKind, StageEvent};
 use flowreel_live_backend::telemetry::Place;
 use serde_json::{Value, json};
@@ -59,8 +60,20 @@ fn times(events: &[StageEvent], kind: EventKind, place: Place) -> Vec<f64> {
 
 #[tokio::test]
 async fn a_paused_queue_keeps_its_jobs_over_a_restart_and_can_be_drained() {
+    pause_and_drain(&[]).await;
+}
+
+#[tokio::test]
+async fn on_redis_a_paused_queue_keeps_its_jobs_over_a_restart_and_can_be_drained() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    pause_and_drain(&["--queue", &redis.url()]).await;
+}
+
+async fn pause_and_drain(parts: &[&str]) {
     let folder = Folder::new();
-    let mut backend = Backend::start(folder.path(), &[]);
+    let mut backend = Backend::start(folder.path(), parts);
     let paused = post(&backend, "/api/queues/mail/pause").await;
     assert_eq!(paused["isPaused"], true, "{paused}");
     ask_for_mails(&backend, 3).await;
@@ -73,7 +86,7 @@ async fn a_paused_queue_keeps_its_jobs_over_a_restart_and_can_be_drained() {
     assert_eq!(job["state"], "waiting");
     sound_reel(&backend.stop());
 
-    let mut backend = Backend::start(folder.path(), &[]);
+    let mut backend = Backend::start(folder.path(), parts);
     let all = get(&backend, "/api/queues").await;
     let names: Vec<&str> = all["queues"]
         .as_array()
@@ -111,14 +124,26 @@ async fn a_paused_queue_keeps_its_jobs_over_a_restart_and_can_be_drained() {
     assert_eq!(backend.mails().len(), 1);
     let events = sound_reel(&backend.stop());
     assert_eq!(count(&events, EventKind::Abandoned), 3);
-    let backend = Backend::start(folder.path(), &[]);
+    let backend = Backend::start(folder.path(), parts);
     assert_eq!(get(&backend, "/api/queues/mail").await["isPaused"], false);
 }
 
 #[tokio::test]
 async fn refused_mails_die_at_once_and_an_operator_sends_them_again_or_throws_them_away() {
+    requeue_and_discard(&[]).await;
+}
+
+#[tokio::test]
+async fn on_redis_refused_mails_die_at_once_and_an_operator_sends_them_again_or_throws_them_away() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    requeue_and_discard(&["--queue", &redis.url()]).await;
+}
+
+async fn requeue_and_discard(parts: &[&str]) {
     let folder = Folder::new();
-    let mut backend = Backend::start(folder.path(), &["--retry-scale", "3000"]);
+    let mut backend = Backend::start(folder.path(), &[&["--retry-scale", "3000"], parts].concat());
     let fault =
         json!({"fault": {"target": "smtp", "kind": "error-rate", "probability": 1, "code": 550}});
     let begun = control(&backend, &fault).await;
@@ -170,12 +195,25 @@ async fn refused_mails_die_at_once_and_an_operator_sends_them_again_or_throws_th
 
 #[tokio::test]
 async fn a_mail_worker_runs_five_at_once_and_says_why_the_next_waits() {
+    say_why_the_next_waits(&[]).await;
+}
+
+#[tokio::test]
+async fn on_redis_a_mail_worker_runs_five_at_once_and_says_why_the_next_waits() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    say_why_the_next_waits(&["--queue", &redis.url()]).await;
+}
+
+async fn say_why_the_next_waits(parts: &[&str]) {
     let folder = Folder::new();
-    let mut backend = Backend::start(folder.path(), &["--retry-scale", "3000"]);
+    let mut backend = Backend::start(folder.path(), &[&["--retry-scale", "3000"], parts].concat());
     let hang = json!({"fault": {"target": "smtp", "kind": "pause"}});
     let begun = control(&backend, &hang).await;
     control(&backend, &json!({"set": {"workers.mail.rate_per_s": 1000}})).await;
     ask_for_mails(&backend, 8).await;
+    wait_for(&backend, "mail", "active", 5).await;
     wait_for(&backend, "mail", "waiting", 3).await;
     let queue = get(&backend, "/api/queues/mail").await;
     assert_eq!(queue["workers"], json!({"active": 5, "idle": 0}), "{queue}");
@@ -198,6 +236,33 @@ async fn a_mail_worker_runs_five_at_once_and_says_why_the_next_waits() {
     wait_for(&backend, "mail", "completed", 8).await;
     assert_eq!(backend.mails().len(), 8);
     sound_reel(&backend.stop());
+}
+
+#[tokio::test]
+async fn jobs_wait_in_a_slowed_queue_on_redis_too() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    let folder = Folder::new();
+    let mut backend = Backend::start(folder.path(), &["--queue", &redis.url()]);
+    control(&backend, &json!({"set": {"delays.queueing": 700}})).await;
+    ask_for_mails(&backend, 1).await;
+    wait_for(&backend, "mail", "completed", 1).await;
+    control(&backend, &json!({"set": {"delays.queueing": 0}})).await;
+    let held = json!({"fault": {"target": "mail", "kind": "down"}});
+    let begun = control(&backend, &held).await;
+    ask_for_mails(&backend, 1).await;
+    wait_for(&backend, "mail", "waiting", 1).await;
+    let ids = job_ids(&backend, "mail", "waiting").await;
+    let path = format!("/api/queues/mail/jobs/{}", ids[0]);
+    let job = get(&backend, &path).await;
+    assert_eq!(job["whyWaiting"]["reason"], "fault-injected", "{job}");
+    control(&backend, &json!({"end": begun["fault"]["id"]})).await;
+    wait_for(&backend, "mail", "completed", 2).await;
+    let events = sound_reel(&backend.stop());
+    let came = times(&events, EventKind::EmailQueued, Place::Mail);
+    let taken = times(&events, EventKind::JobPickedUp, Place::Mail);
+    assert!(taken[0] - came[0] >= 0.7, "{came:?} {taken:?}");
 }
 
 #[tokio::test]

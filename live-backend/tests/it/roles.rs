@@ -157,7 +157,7 @@ impl System {
     }
 
     /// What `status` says: its exit code and its answer.
-    fn status(&self) -> (Option<i32>, Value) {
+    pub(crate) fn status(&self) -> (Option<i32>, Value) {
         let output = command(self.folder.path())
             .args(["status", "--json"])
             .args(&self.arguments)

@@ -32,12 +32,11 @@ pub(crate) async fn show(
     _watcher: Watcher,
 ) -> Json<impl Serialize> {
     let app = &server.app;
-    let (authenticated_users, _per_server) = app.sockets.user_counts();
     Json(Answer {
         status: app.live_view.status(),
         sockets: Sockets {
             total_connections: app.sockets.open_count(),
-            authenticated_users,
+            authenticated_users: app.sockets.user_count(),
         },
         jobs: app.queues.counts_if_any().await,
     })

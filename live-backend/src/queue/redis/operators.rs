@@ -8,7 +8,7 @@ use super::link::{addition, unreachable};
 use super::parcel::{Parcel, dead_id, run_id};
 use crate::models::Channel;
 use crate::queue::{Job, Phase, QueueError, first_queue};
-use crate::telemetry::Place;
+use crate::telemetry::{Part, Place};
 use std::time::Duration;
 
 /// Runs of a climb whose dead letter is not in Redis.
@@ -45,11 +45,23 @@ impl Inner {
                 if self.take_out(queue, id).await?
                     && let Some(parcel) = parcels.get(id)
                 {
-                    drained.extend(self.told(parcel));
+                    drained.extend(parcel.job(self.part_here(parcel, queue)).ok());
                 }
             }
         }
         Ok(drained)
+    }
+
+    /// A job that an earlier run left begins in this one, so that its end can be told here.
+    fn part_here(&self, parcel: &Parcel, queue: Place) -> Part {
+        if queue == first_queue(parcel.channel) {
+            return self.part_of(parcel, queue);
+        }
+        let known = parcel.part_in(self.run_id().as_deref());
+        known.unwrap_or_else(|| {
+            let (class, failed) = (parcel.kind.class(), parcel.attempt.saturating_sub(1));
+            self.telemetry.resume_delayed(class, queue, failed, 0)
+        })
     }
 
     async fn take_out(&self, queue: Place, id: &str) -> Result<bool, QueueError> {
@@ -85,7 +97,10 @@ impl Inner {
         }
         let id = parcel.bull_id();
         self.link
-            .add(queue, vec![addition(&parcel, id, Duration::ZERO)])
+            .add(
+                queue,
+                vec![addition(&parcel, id, self.faults.queue_delay(queue))],
+            )
             .await?;
         self.discard(job.id).await
     }

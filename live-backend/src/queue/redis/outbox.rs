@@ -83,8 +83,9 @@ impl Inner {
             return;
         }
         let of = |queue: Place| {
+            let wait = self.faults.queue_delay(queue);
             let its = additions.iter().filter(move |(other, _)| *other == queue);
-            its.map(|(_, parcel)| addition(parcel, parcel.bull_id(), Duration::ZERO))
+            its.map(|(_, parcel)| addition(parcel, parcel.bull_id(), wait))
                 .collect()
         };
         let adding = futures_util::future::try_join(

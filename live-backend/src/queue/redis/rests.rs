@@ -171,7 +171,8 @@ impl Inner {
                 parcel.run = self.run_id();
                 let id = parcel.bull_id();
                 let queue = first_queue(parcel.channel);
-                (queue, addition(&parcel, id, Duration::ZERO))
+                let wait = self.faults.queue_delay(queue);
+                (queue, addition(&parcel, id, wait))
             }
             // Another program's: whoever takes it reads it.
             Err(_not_ours) => {

@@ -212,8 +212,9 @@ mod tests {
                  created_at) VALUES (7, 'email', 'waiting', 'n1', 1, 'signup', 'low', 1, 5);",
             )
             .unwrap();
-            if version == 4 {
-                old.execute_batch("UPDATE notifications SET job_id = 7")
+            if version >= 4 {
+                // Since then a notification is stored with its job.
+                old.execute_batch("UPDATE notifications SET job_id = 7;")
                     .unwrap();
             }
             old.pragma_update(None, "user_version", version).unwrap();

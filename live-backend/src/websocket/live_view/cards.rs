@@ -15,7 +15,11 @@ use crate::websocket::audience::{ByServer, OnlineUser, Present, Room};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+
+/// A balancer that has asked nothing for so long is not there; it asks every second.
+const SILENCE_NS: u64 = 2_000_000_000;
 
 /// Everything, as `GET /api/live-view/status` answers it.
 #[derive(Clone, Debug, Serialize)]
@@ -113,10 +117,10 @@ impl LiveView {
             user_count,
             users,
             mut rooms,
-        } = self.inner.audience.now(&Place::SERVERS);
+        } = self.inner.audience.now(&parts.served);
         rooms.push(self.room());
         let cards = Cards {
-            load_balancer: self.load_balancer(&sockets),
+            load_balancer: self.load_balancer(&sockets, &servers),
             servers,
             queues,
             database: DatabaseCard {
@@ -144,25 +148,32 @@ impl LiveView {
         }
     }
 
-    fn load_balancer(&self, sockets: &ByServer) -> LoadBalancerCard {
+    /// Where the balancer is another process, the recording tells what it does with whom.
+    fn load_balancer(&self, sockets: &ByServer, recorded: &[ServerStatus]) -> LoadBalancerCard {
         let parts = &self.inner.parts;
         let server = |upstream: &Arc<Upstream>| {
             let id = upstream.place.name();
             let connected = sockets.by_server.get(id).copied().unwrap_or(0);
+            let recorded = recorded.iter().find(|server| server.id == id);
+            let (in_progress, handled) = if parts.has_balancer {
+                (upstream.in_progress_count(), upstream.handled_count())
+            } else {
+                recorded.map_or((0, 0), |it| (it.active_connections, it.requests_handled))
+            };
             BalancedServer {
                 id,
                 url: format!("http://{}", upstream.authority),
-                healthy: upstream.is_healthy(),
-                active_connections: connected + upstream.in_progress_count(),
-                requests_handled: upstream.handled_count(),
+                healthy: recorded.is_some_and(|server| server.healthy),
+                active_connections: connected + in_progress,
+                requests_handled: handled,
             }
         };
         let servers: Vec<BalancedServer> = parts.upstreams.all().iter().map(server).collect();
         LoadBalancerCard {
-            status: if parts.stopping.is_cancelled() {
-                "inactive"
-            } else {
+            status: if self.is_balanced() {
                 "active"
+            } else {
+                "inactive"
             },
             algorithm: parts.upstreams.algorithm().name(),
             total_requests: servers.iter().map(|server| server.requests_handled).sum(),
@@ -170,6 +181,24 @@ impl LiveView {
             // A client stays on the server of its socket, so these are one.
             sticky_sessions: sockets.clone(),
         }
+    }
+}
+
+impl LiveView {
+    /// Whether requests come through a balancer now.
+    fn is_balanced(&self) -> bool {
+        let parts = &self.inner.parts;
+        let asked_at = self.inner.asked_at_ns.load(Ordering::Relaxed);
+        let silence_ns = parts.telemetry.now().0.saturating_sub(asked_at);
+        !parts.stopping.is_cancelled()
+            && !parts.faults.is_down(Place::Balancer)
+            && (parts.has_balancer || silence_ns < SILENCE_NS)
+    }
+
+    /// The balancer asked one of this process's servers how it is: it lives.
+    pub(crate) fn balancer_asked(&self) {
+        let now_ns = self.inner.parts.telemetry.now().0;
+        self.inner.asked_at_ns.store(now_ns, Ordering::Relaxed);
     }
 }
 

@@ -13,6 +13,7 @@ use super::{LiveView, send};
 use crate::security::tokens::Claims;
 use crate::telemetry::live::{Batch, LiveEvent};
 use crate::websocket::bus::SocketRef;
+use crate::websocket::limits::put_out;
 use crate::websocket::message::AuthError;
 use serde::Serialize;
 use socketioxide::{SendError, SocketError};
@@ -117,14 +118,14 @@ impl Client {
             };
             let now_s = clock.wall_ms() / 1000;
             if now_s >= self.proved_until_s.load(Ordering::Acquire) {
-                dismiss(&socket, "this token has expired; connect with another one");
+                dismiss(&socket, "this token has expired; connect with another one").await;
                 return;
             }
             if now_s >= session_due_s {
                 session_due_s = now_s + SESSION_CHECK_S;
                 // A store that cannot be asked ends nobody's session.
                 if view.has_open_session(&claims).await == Ok(false) {
-                    dismiss(&socket, "this session has ended; log in again");
+                    dismiss(&socket, "this session has ended; log in again").await;
                     return;
                 }
             }
@@ -259,13 +260,13 @@ fn sound<T>(packed: Result<T, PackError>) -> Result<T, Gone> {
     })
 }
 
-fn dismiss(socket: &SocketRef, message: &'static str) {
+async fn dismiss(socket: &SocketRef, message: &'static str) {
     let over = AuthError {
         code: "unauthorized",
         message,
     };
     send(socket, "auth:error", &over);
-    drop(socket.clone().disconnect());
+    put_out(socket).await;
 }
 
 /// What lies between the event that was due and the one that comes.

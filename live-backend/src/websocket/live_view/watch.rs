@@ -101,26 +101,25 @@ impl LiveView {
         let mut look = 0;
         loop {
             ticks.tick().await;
+            let (is_second, is_heard) =
+                (look % CARD_LOOKS == 0, parts.telemetry.listener_count() > 0);
+            look += 1;
             let mut news = Vec::new();
-            if look % CARD_LOOKS == 0 {
+            if is_second {
                 self.note_rates();
                 // These files are no files: the system writes them as they are read.
                 let used = machine.look();
+                let status = self.status();
                 let is_well = parts.store.is_well();
                 let store_up = tokio::time::timeout(STORE_TIMEOUT, is_well);
                 let (store_up, queue_up) = tokio::join!(store_up, parts.service.are_queues_well());
                 let up = (store_up.unwrap_or(false), queue_up);
-                self.judge(self.status(), used, up, &mut news);
+                self.judge(&status, used, up, &mut news);
+                told.compare(&status, look, is_heard, &mut news);
+            } else if is_heard {
+                told.compare(&self.status(), look, is_heard, &mut news);
             }
-            let status = self.status();
-            told.compare(
-                &status,
-                look,
-                parts.telemetry.listener_count() > 0,
-                &mut news,
-            );
-            look += 1;
-            if parts.telemetry.listener_count() > 0 {
+            if is_heard {
                 self.inner
                     .pending
                     .lock()
@@ -149,7 +148,7 @@ impl LiveView {
     /// Judges the system, keeps the second's figures, and tells the header and a changed word.
     fn judge(
         &self,
-        status: Status,
+        status: &Status,
         used: Use,
         (store_up, queue_up): (bool, bool),
         news: &mut Vec<Payload>,
@@ -169,13 +168,8 @@ impl LiveView {
             memory_percent: used.memory_percent,
         };
         let (word, is_new) = parts.telemetry.judge(&signs);
-        parts.telemetry.keep_sample(sample(&status, used));
-        let Status {
-            components,
-            mut metrics,
-            timestamp,
-            ..
-        } = status;
+        parts.telemetry.keep_sample(sample(status, used));
+        let (mut metrics, timestamp) = (header.clone(), status.timestamp);
         metrics.system_status = word.name();
         news.push(Payload::SystemMetrics(SystemMetricsTold {
             header: metrics,
@@ -184,7 +178,7 @@ impl LiveView {
         if is_new {
             news.push(Payload::SystemStatus(SystemStatusTold {
                 status: word.name(),
-                components,
+                components: status.components.clone(),
                 timestamp,
             }));
         }
