@@ -138,7 +138,7 @@ impl LiveView {
     }
 
     fn listen(&self, socket: &SocketRef) {
-        let client = match Client::new(socket) {
+        let client = match Client::new(socket, self.inner.parts.stopping.clone()) {
             Ok(client) => Arc::new(client),
             Err(fault) => {
                 refuse(socket, &fault);
@@ -229,7 +229,7 @@ impl LiveView {
                 message: "nothing proved who this is within 10 s",
             };
             send(&socket, "auth:error", &late);
-            put_out(&socket).await;
+            client.put_out(&socket).await;
         });
     }
 

@@ -123,7 +123,9 @@ async fn workers_are_listed_and_one_that_is_killed_is_named() {
     let first = Http::new(&system.server_url(1));
     let token = system.admin_token().to_owned();
     let word = async || {
-        let answer = first.get("/api/live-view/status", Some(token.as_str())).await;
+        let answer = first
+            .get("/api/live-view/status", Some(token.as_str()))
+            .await;
         let (status, answer) = answer.expect("an answer");
         assert_eq!(status, 200, "{answer}");
         answer["loadBalancer"]["status"].clone()

@@ -104,7 +104,9 @@ impl Site {
         let (store, writer) = opened.unwrap();
         let url = format!("redis://127.0.0.1:{}", server.port);
         Some(Self {
-            queues: Redis::open(&url, None, telemetry, store).await.unwrap(),
+            queues: Redis::open(&url, None, telemetry, store, std::sync::Arc::default())
+                .await
+                .unwrap(),
             _recorder: recorder,
             _writer: writer,
             _server: server,

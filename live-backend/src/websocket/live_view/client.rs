@@ -40,6 +40,8 @@ pub(super) struct Client {
     proved_until_s: AtomicU64,
     proved: CancellationToken,
     gone: CancellationToken,
+    /// The program stops; who takes nothing then is not waited for.
+    stopping: CancellationToken,
 }
 
 /// Data of `events:missed`.
@@ -58,13 +60,14 @@ struct Gone;
 
 impl Client {
     /// What the address of the connection asks for.
-    pub(super) fn new(socket: &SocketRef) -> Result<Self, BadOption> {
+    pub(super) fn new(socket: &SocketRef, stopping: CancellationToken) -> Result<Self, BadOption> {
         Ok(Self {
             subscription: Subscription::default(),
             form: Form::read(socket.req_parts().uri.query())?,
             proved_until_s: AtomicU64::new(0),
             proved: CancellationToken::new(),
             gone: CancellationToken::new(),
+            stopping,
         })
     }
 
@@ -118,14 +121,16 @@ impl Client {
             };
             let now_s = clock.wall_ms() / 1000;
             if now_s >= self.proved_until_s.load(Ordering::Acquire) {
-                dismiss(&socket, "this token has expired; connect with another one").await;
+                self.dismiss(&socket, "this token has expired; connect with another one")
+                    .await;
                 return;
             }
             if now_s >= session_due_s {
                 session_due_s = now_s + SESSION_CHECK_S;
                 // A store that cannot be asked ends nobody's session.
                 if view.has_open_session(&claims).await == Ok(false) {
-                    dismiss(&socket, "this session has ended; log in again").await;
+                    self.dismiss(&socket, "this session has ended; log in again")
+                        .await;
                     return;
                 }
             }
@@ -225,6 +230,20 @@ impl Client {
         }
     }
 
+    async fn dismiss(&self, socket: &SocketRef, message: &'static str) {
+        let over = AuthError {
+            code: "unauthorized",
+            message,
+        };
+        send(socket, "auth:error", &over);
+        self.put_out(socket).await;
+    }
+
+    /// Closes the socket, unless the program stops before it takes that.
+    pub(super) async fn put_out(&self, socket: &SocketRef) {
+        self.stopping.run_until_cancelled(put_out(socket)).await;
+    }
+
     /// Sends one packet, however long the socket takes.
     async fn emit<T: Serialize + ?Sized>(
         &self,
@@ -240,6 +259,7 @@ impl Client {
                     tokio::select! {
                         biased;
                         () = self.gone.cancelled() => return Err(Gone),
+                        () = self.stopping.cancelled() => return Err(Gone),
                         () = tokio::time::sleep_until(later) => {}
                     }
                 }
@@ -258,15 +278,6 @@ fn sound<T>(packed: Result<T, PackError>) -> Result<T, Gone> {
         tracing::error!(%error, "a client of the live view is left: {error}");
         Gone
     })
-}
-
-async fn dismiss(socket: &SocketRef, message: &'static str) {
-    let over = AuthError {
-        code: "unauthorized",
-        message,
-    };
-    send(socket, "auth:error", &over);
-    put_out(socket).await;
 }
 
 /// What lies between the event that was due and the one that comes.
