@@ -320,6 +320,7 @@ impl Worked {
             served: served(settings.process),
             has_balancer: settings.process == Process::All,
             stopping: stopping.clone(),
+            closed: phases.servers.stop.clone(),
             tracker: phases.servers.tracker.clone(),
         });
         let app = Arc::new(App {

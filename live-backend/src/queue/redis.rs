@@ -38,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use turns::Turns;
 
+/// Longest time for what an operator asks: BullMQ's own calls wait for a Redis that is away.
+const OPERATION_MAX: Duration = Duration::from_secs(5);
 const STIR_MAX: Duration = Duration::from_millis(500);
 
 /// All queues; cheap to copy.
@@ -242,7 +244,7 @@ impl Redis {
 
     /// Nothing leaves a paused queue by itself; the answer is whether that changed anything.
     pub(crate) async fn set_paused(&self, queue: Place, paused: bool) -> Result<bool, QueueError> {
-        self.inner.set_paused(queue, paused).await
+        in_time(self.inner.set_paused(queue, paused)).await
     }
 
     /// Takes the waiting jobs out of a queue, the delayed ones too where asked.
@@ -252,12 +254,12 @@ impl Redis {
 
     /// One dead letter enters its first queue again, as stored and recorded by the caller.
     pub(crate) async fn requeue(&self, job: Job) -> Result<(), QueueError> {
-        self.inner.requeue(job).await
+        in_time(self.inner.requeue(job)).await
     }
 
     /// One dead letter is gone.
     pub(crate) async fn discard(&self, job: i64) -> Result<(), QueueError> {
-        self.inner.discard(job).await
+        in_time(self.inner.discard(job)).await
     }
 
     /// Jobs of a queue in the order in which they leave, and how many there are.
@@ -279,6 +281,18 @@ impl Redis {
     ) -> Result<Option<Standing>, QueueError> {
         self.inner.standing(queue, job).await
     }
+}
+
+/// What is given up is not done later: nothing of it is kept.
+async fn in_time<T>(
+    operation: impl Future<Output = Result<T, QueueError>>,
+) -> Result<T, QueueError> {
+    let done = tokio::time::timeout(OPERATION_MAX, operation).await;
+    done.unwrap_or_else(|_elapsed| {
+        Err(QueueError::Unreachable {
+            text: "Redis does not answer".to_owned(),
+        })
+    })
 }
 
 impl Inner {

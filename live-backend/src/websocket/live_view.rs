@@ -68,6 +68,8 @@ pub(crate) struct Parts {
     pub(crate) has_balancer: bool,
     /// Cancelled once the program stops.
     pub(crate) stopping: CancellationToken,
+    /// Sockets have been closed; a client that took nothing, and so did not hear of it, is left.
+    pub(crate) closed: CancellationToken,
     /// Clients are followed here; they leave when the sockets close.
     pub(crate) tracker: TaskTracker,
 }
@@ -220,7 +222,7 @@ impl LiveView {
             return;
         }
         // It may still send `authenticate`, but not for ever.
-        self.inner.parts.tracker.spawn(async move {
+        self.track(async move {
             if client.proves_itself_within(PROOF_TIMEOUT).await {
                 return;
             }
@@ -314,7 +316,14 @@ impl LiveView {
         let following = async move {
             client.follow(socket, status, batches, view, claims).await;
         };
-        self.inner.parts.tracker.spawn(following);
+        self.track(following);
+    }
+
+    /// The work for one client goes on until the sockets are closed.
+    fn track(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let closed = self.inner.parts.closed.clone();
+        let work = async move { closed.run_until_cancelled(work).await };
+        self.inner.parts.tracker.spawn(work);
     }
 
     /// The word given last, with every component.
