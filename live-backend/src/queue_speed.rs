@@ -182,15 +182,7 @@ async fn accept_and_do(store: &Store, queues: &Queues, number: u64) -> Result<()
 }
 
 pub(crate) fn telemetry() -> Result<(Telemetry, Recorder), String> {
-    let topology = live_topology(&TopologySettings {
-        balancer_port: 0,
-        server_ports: [0; 3],
-        websocket_port: 0,
-        mail_worker_servers: 5,
-        mail_rate_per_s: 5.0,
-        in_app_worker_servers: 10,
-        in_app_rate_per_s: 10.0,
-    });
+    let topology = live_topology(&TopologySettings::default());
     let recorder = Recorder::start(Clock::start(), topology, &RecordingSettings::default());
     let recorder = recorder.map_err(|error| error.to_string())?;
     Ok((recorder.telemetry(), recorder))

@@ -17,7 +17,7 @@ mod presence;
 mod registry;
 mod spread;
 
-pub(crate) use bus::{Bus, BusError};
+pub(crate) use bus::{Bus, BusError, next_heard};
 pub(crate) use kept::{LIVING_KEY, WHO_LIVES};
 pub(crate) use limits::count_messages;
 pub(crate) use live_view::LiveView;

@@ -6,8 +6,7 @@
 use super::in_force::InForce;
 use super::{ControlCommand, Reach, Taker};
 use crate::app::App;
-use crate::websocket::{Bus, BusError};
-use futures_util::StreamExt;
+use crate::websocket::{Bus, BusError, next_heard};
 use serde::{Deserialize, Serialize};
 use socketioxide_redis::drivers::Driver;
 use std::time::Duration;
@@ -71,17 +70,14 @@ pub(crate) async fn listen(
         loop {
             let message = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
-                message = heard.next() => message,
+                message = next_heard(&mut heard, &stop) => message,
                 _now = ticks.tick() => {
                     say_alive(&bus, &name).await;
                     in_force.look().await;
                     continue;
                 }
             };
-            let Some((_channel, message)) = message else {
-                return;
-            };
+            let Some(message) = message else { break };
             let told: Told = match serde_json::from_slice(&message) {
                 Ok(told) => told,
                 Err(error) => {

@@ -233,6 +233,21 @@ pub struct TopologySettings {
     pub in_app_rate_per_s: f64,
 }
 
+/// The documents' own settings, each part on its usual port.
+impl Default for TopologySettings {
+    fn default() -> Self {
+        Self {
+            balancer_port: 8000,
+            server_ports: [5001, 5002, 5003],
+            websocket_port: 8000,
+            mail_worker_servers: 5,
+            mail_rate_per_s: 5.0,
+            in_app_worker_servers: 10,
+            in_app_rate_per_s: 10.0,
+        }
+    }
+}
+
 /// The map of one live run.
 #[must_use]
 pub fn live_topology(settings: &TopologySettings) -> Topology {
@@ -337,19 +352,9 @@ fn edges() -> Vec<Edge> {
 mod tests {
     use super::*;
 
-    const SETTINGS: TopologySettings = TopologySettings {
-        balancer_port: 8000,
-        server_ports: [5001, 5002, 5003],
-        websocket_port: 8000,
-        mail_worker_servers: 5,
-        mail_rate_per_s: 5.0,
-        in_app_worker_servers: 10,
-        in_app_rate_per_s: 10.0,
-    };
-
     #[test]
     fn every_place_and_class_stands_at_its_own_position() {
-        let topology = live_topology(&SETTINGS);
+        let topology = live_topology(&TopologySettings::default());
         for place in Place::ALL {
             let found = topology.component_named(place.name());
             assert_eq!(found, Some(place.component()));
@@ -366,7 +371,10 @@ mod tests {
     fn the_map_is_the_one_of_the_shipped_scenario() {
         let text = include_str!("../../../scenarios/notification.toml");
         let scenario = flowreel_engine::scenario::load(text, &[]).expect("it is shipped");
-        let (live, shipped) = (live_topology(&SETTINGS), scenario.topology);
+        let (live, shipped) = (
+            live_topology(&TopologySettings::default()),
+            scenario.topology,
+        );
         assert_eq!((&live.name, &live.title), (&shipped.name, &shipped.title));
         let named = |topology: &Topology| -> Vec<_> {
             let components = topology.components.iter();

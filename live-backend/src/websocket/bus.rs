@@ -9,6 +9,7 @@
 
 use crate::config::Address;
 use crate::redis_client::redis_client;
+use futures_util::StreamExt;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{
     AsyncCommands, FromRedisValue, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
@@ -20,6 +21,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Longest wait for Redis's answer to one command.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,6 +29,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
 
+/// What is heard on one channel.
+pub(crate) type Heard = MessageStream<ChanItem>;
 /// Keeps the rooms of all servers in step.
 pub(super) type Adapter = CustomRedisAdapter<socketioxide::adapter::Emitter, Bus>;
 /// A client's socket on one of our servers.
@@ -65,6 +69,12 @@ impl BusError {
                 redis::ErrorKind::AuthenticationFailed | redis::ErrorKind::InvalidClientConfig
             )
     }
+}
+
+/// The next message on a channel; `None` once this is stopped or nothing comes any more.
+pub(crate) async fn next_heard(heard: &mut Heard, stop: &CancellationToken) -> Option<Vec<u8>> {
+    let (_channel, message) = stop.run_until_cancelled(heard.next()).await??;
+    Some(message)
 }
 
 impl Bus {
@@ -168,11 +178,7 @@ impl Driver for Bus {
         self.tell(&channel, message).await.map(drop)
     }
 
-    async fn subscribe(
-        &self,
-        channel: String,
-        size: usize,
-    ) -> Result<MessageStream<ChanItem>, BusError> {
+    async fn subscribe(&self, channel: String, size: usize) -> Result<Heard, BusError> {
         let (sender, receiver) = mpsc::channel(size);
         let is_first = {
             let mut by_channel = self.listeners.lock();

@@ -5,14 +5,13 @@
 //! The count belongs to the connection, not to a namespace: who is put out of a namespace and comes back
 //! on the same connection finds it as it was.
 
-use super::bus::{BusError, SocketRef};
+use super::bus::{BusError, SocketRef, next_heard};
 use super::live_view;
 use super::message::AuthError;
 use super::namespace::room_of;
 use super::registry::Sockets;
 use crate::models::UserId;
 use axum::extract::Request;
-use futures_util::StreamExt;
 use serde::Serialize;
 use socketioxide_redis::drivers::Driver;
 use std::sync::Arc;
@@ -130,15 +129,7 @@ impl Sockets {
         let mut heard = bus.subscribe(ENDED_CHANNEL.to_owned(), ENDS_MAX).await?;
         let (sockets, all, stop) = (self.clone(), tracker.clone(), stop.clone());
         tracker.spawn(async move {
-            loop {
-                let message = tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    message = heard.next() => message,
-                };
-                let Some((_channel, message)) = message else {
-                    return;
-                };
+            while let Some(message) = next_heard(&mut heard, &stop).await {
                 let user = std::str::from_utf8(&message).ok().and_then(UserId::parse);
                 let left = user.map(|user| sockets.sockets_of(user));
                 // Those that log in from now on are not meant.

@@ -2,7 +2,7 @@
 //!
 //! Belongs here: the tasks that run beside the sockets. Does not belong here: keys (presence), sockets.
 
-use super::bus::{Adapter, BusError};
+use super::bus::{Adapter, BusError, next_heard};
 use super::message::InAppMessage;
 use super::namespace::{EVERYBODY, adapter_over, bus_error};
 use super::presence::{Confirmation, RENEWAL};
@@ -10,7 +10,6 @@ use super::registry::{DeliveryFault, Sockets};
 use crate::models::{UserId, WallMs};
 use crate::store::Store;
 use crate::telemetry::{Clock, Place};
-use futures_util::StreamExt;
 use socketioxide_redis::drivers::Driver;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -69,15 +68,7 @@ impl Sockets {
         let mut heard = self.bus().subscribe(channel, CONFIRMATIONS_MAX).await?;
         let (sockets, store, stop) = (self.clone(), store.clone(), stop.clone());
         tracker.spawn(async move {
-            loop {
-                let message = tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    message = heard.next() => message,
-                };
-                let Some((_channel, message)) = message else {
-                    return;
-                };
+            while let Some(message) = next_heard(&mut heard, &stop).await {
                 let Ok(confirmation) = serde_json::from_slice(&message) else {
                     tracing::warn!("a confirmation from another process cannot be read");
                     continue;

@@ -325,6 +325,22 @@ impl Drop for Backend {
     }
 }
 
+/// Exit code and words of a program that must not start.
+pub(crate) fn refused(command: &mut Command) -> (Option<i32>, String) {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program was built with this test");
+    let (output_in, output) = sync_channel(1);
+    std::thread::spawn(move || drop(output_in.send(child.wait_with_output())));
+    let output = output.recv_timeout(PATIENCE).expect("it ends");
+    let output = output.expect("it was started here");
+    assert!(output.stdout.is_empty(), "it prints no ready line");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
 /// The program with its data and recordings in `folder`, its environment swept.
 pub(crate) fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowreel-live"));

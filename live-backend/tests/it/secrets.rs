@@ -1,27 +1,11 @@
 //! Secrets at the start: one that keeps nothing secret is refused, and so are two in one system.
 
-use crate::harness::{Backend, Folder, PATIENCE, command};
+use crate::harness::{Backend, Folder, PATIENCE, command, refused};
 use crate::services::Redis;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::sync_channel;
-
-/// Exit code and words of a program that must not start.
-fn refused(command: &mut Command) -> (Option<i32>, String) {
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program was built with this test");
-    let (output_in, output) = sync_channel(1);
-    std::thread::spawn(move || drop(output_in.send(child.wait_with_output())));
-    let output = output.recv_timeout(PATIENCE).expect("it ends");
-    let output = output.expect("it was started here");
-    assert!(output.stdout.is_empty(), "it prints no ready line");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), said)
-}
 
 #[tokio::test]
 async fn a_kept_secret_that_is_too_short_is_refused_until_it_is_deleted() {

@@ -1,7 +1,7 @@
 //! Redis and MongoDB with user and password, and Redis over TLS: the whole way of a mail, and one sentence
 //! where a login or a certificate is wrong.
 
-use crate::harness::{Backend, Folder, PATIENCE, command, until};
+use crate::harness::{Backend, Folder, command, refused, until};
 use crate::redis_queues::sign_up;
 use crate::relay::certificate;
 use crate::services::{Mongod, Redis, free_port};
@@ -9,29 +9,17 @@ use mongodb::bson::{Document, doc};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::Stdio;
-use std::sync::mpsc::sync_channel;
 
 /// Holds what an address must escape.
 const PASSWORD: &str = "p@ss/w:rd?#";
 const PASSWORD_ESCAPED: &str = "p%40ss%2Fw%3Ard%3F%23";
 
-/// What it says where it does not start for a fault around it.
-fn refused(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let child = command(folder)
-        .args(["--port-base", "0"])
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program was built with this test");
-    let (output_in, output) = sync_channel(1);
-    std::thread::spawn(move || drop(output_in.send(child.wait_with_output())));
-    let output = output.recv_timeout(PATIENCE).expect("it ends");
-    let output = output.expect("it was started here");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{said}");
+/// What it says where it does not start for a fault around it; never a password.
+fn said_when_refused(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = command(folder);
+    command.args(["--port-base", "0"]).args(arguments);
+    let (code, said) = refused(command.envs(environment.iter().copied()));
+    assert_eq!(code, Some(3), "{said}");
     for word in [PASSWORD, PASSWORD_ESCAPED, "wrongword"] {
         assert!(!said.contains(word), "{said}");
     }
@@ -65,7 +53,7 @@ async fn redis_by_its_parts_logs_in_with_user_and_password() {
         ]
     };
     let folder = Folder::new();
-    let said = refused(folder.path(), &[], &parts("wrongword"));
+    let said = said_when_refused(folder.path(), &[], &parts("wrongword"));
     assert!(said.contains("Redis"), "{said}");
     let backend = Backend::start_with(folder.path(), &[], &parts(PASSWORD));
     a_mail_goes_out(&backend).await;
@@ -94,7 +82,7 @@ async fn redis_is_spoken_to_by_tls_and_only_where_its_certificate_is_vouched_for
     let url = format!("rediss://127.0.0.1:{port}");
     let queue = ["--queue", url.as_str()];
     let folder = Folder::new();
-    let said = refused(folder.path(), &queue, &[]);
+    let said = said_when_refused(folder.path(), &queue, &[]);
     assert!(said.contains("certificate"), "{said}");
     let vouched = [("REDIS_CA_FILE", pem.as_str())];
     let backend = Backend::start_with(folder.path(), &queue, &vouched);
@@ -153,7 +141,7 @@ async fn mongodb_logs_in_with_user_and_password() {
         format!("{url}&authSource=admin")
     };
     let folder = Folder::new();
-    let said = refused(folder.path(), &["--store", &with("wrongword")], &[]);
+    let said = said_when_refused(folder.path(), &["--store", &with("wrongword")], &[]);
     assert!(said.contains("MongoDB"), "{said}");
     let good = with(PASSWORD_ESCAPED);
     let backend = Backend::start_with(folder.path(), &[], &[("MONGODB_URI", &good)]);

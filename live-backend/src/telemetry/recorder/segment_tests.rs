@@ -237,13 +237,8 @@ fn another_map_another_setting_and_a_run_in_progress_begin_a_new_run() {
     let of = |recorder: &Recorder| recorder.telemetry().run_id().expect("it records");
     let bytes = std::fs::read(&first).expect("readable");
     let other_map = live_topology(&TopologySettings {
-        balancer_port: 8000,
-        server_ports: [5001, 5002, 5003],
-        websocket_port: 8000,
         mail_worker_servers: 6,
-        mail_rate_per_s: 5.0,
-        in_app_worker_servers: 10,
-        in_app_rate_per_s: 10.0,
+        ..TopologySettings::default()
     });
     let again = |recorder: Recorder| {
         let end = recorder.finish().expect("the disk takes it");

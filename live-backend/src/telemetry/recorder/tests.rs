@@ -11,15 +11,7 @@ use flowreel_engine::recording::{ReelReader, StreamDecoder, StreamItem};
 use serde_json::Value;
 
 pub(in crate::telemetry) fn topology() -> Topology {
-    live_topology(&TopologySettings {
-        balancer_port: 8000,
-        server_ports: [5001, 5002, 5003],
-        websocket_port: 8000,
-        mail_worker_servers: 5,
-        mail_rate_per_s: 5.0,
-        in_app_worker_servers: 10,
-        in_app_rate_per_s: 10.0,
-    })
+    live_topology(&TopologySettings::default())
 }
 
 fn recorder(settings: &RecordingSettings) -> Recorder {

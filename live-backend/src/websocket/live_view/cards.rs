@@ -247,15 +247,7 @@ mod tests {
 
     #[test]
     fn there_are_exactly_six_groups_of_cards() {
-        let map = topology::live_topology(&topology::TopologySettings {
-            balancer_port: 8000,
-            server_ports: [5001, 5002, 5003],
-            websocket_port: 8000,
-            mail_worker_servers: 5,
-            mail_rate_per_s: 5.0,
-            in_app_worker_servers: 10,
-            in_app_rate_per_s: 10.0,
-        });
+        let map = topology::live_topology(&topology::TopologySettings::default());
         let settings = RecordingSettings::default();
         let recorder = Recorder::start(Clock::start(), map, &settings).expect("a thread");
         let status = recorder.telemetry().status();
