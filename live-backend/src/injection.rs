@@ -364,13 +364,15 @@ async fn make_actor(app: &App) -> Result<Actor, AppError> {
     };
     let now = app.now();
     let (id, _no_jobs) = app.store.create_user(user, Vec::new(), now).await?;
+    let session_id = random_hex::<16>();
+    let token = app.tokens.sign_user(id, &session_id, now);
     let session = NewSession {
-        id: random_hex::<16>(),
+        id: session_id,
         user: id,
+        token_hash: hash_hex(&token),
         refresh_hash: hash_hex(&random_hex::<32>()),
         expires_at: crate::models::WallMs(now.0.saturating_add(SESSION_LIFE_MS)),
     };
-    let token = app.tokens.sign_user(id, &session.id, now);
     app.store.open_session(session, now).await?;
     Ok(Actor {
         id,

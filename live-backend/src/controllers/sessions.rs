@@ -33,14 +33,16 @@ pub(super) async fn open_session(server: &ServerState, user: UserId) -> Result<O
     let (id, now) = (random_hex::<16>(), server.app.now());
     let expires_at = WallMs(now.0.saturating_add(SESSION_LIFE_MS));
     let refresh_token = server.app.tokens.sign_refresh(user, &id, expires_at);
+    let session_token = server.app.tokens.sign_as(role, user, &id, now);
     Ok(Opened {
-        session_token: server.app.tokens.sign_as(role, user, &id, now),
         session: NewSession {
             id,
             user,
+            token_hash: hash_hex(&session_token),
             refresh_hash: hash_hex(&refresh_token),
             expires_at,
         },
+        session_token,
         refresh_token,
     })
 }

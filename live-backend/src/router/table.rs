@@ -100,6 +100,7 @@ static LOGIN: Schema = Schema::Object(&[
     maybe("email", TEXT),
     always("loginSuccessful", Schema::Flag),
     maybe("sessionId", TEXT),
+    maybe("sessionToken", TEXT),
     maybe("loginAlertEmail", Schema::Any),
     maybe("loginInAppNotification", Schema::Any),
     always("createdAt", Schema::Time),

@@ -56,6 +56,9 @@ pub(crate) struct Login {
     pub(super) login_successful: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session_id: Option<String>,
+    /// SHA-256 of the token given out, which itself is nowhere stored; older logins have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) session_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) login_alert_email: Option<Tracked>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,8 @@ use crate::models::{UserId, WallMs};
 pub(crate) struct NewSession {
     pub(crate) id: String,
     pub(crate) user: UserId,
+    /// Hash of the session token that is given out at first.
+    pub(crate) token_hash: String,
     /// Hash of the refresh token; the token itself is not stored.
     pub(crate) refresh_hash: String,
     pub(crate) expires_at: WallMs,

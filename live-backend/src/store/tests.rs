@@ -21,6 +21,7 @@ use super::users::NewUser;
 use super::{Store, StoreError, StoreWriter};
 use crate::config::StorePart;
 use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
+use crate::security::hash_hex;
 use crate::telemetry::Part;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -163,6 +164,7 @@ fn session(id: &str, user: UserId) -> NewSession {
     NewSession {
         id: id.to_owned(),
         user,
+        token_hash: hash_hex(&format!("token of {id}")),
         refresh_hash: format!("refresh of {id}"),
         expires_at: WallMs(100_000),
     }

@@ -55,6 +55,8 @@ mod live_status;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod login_tokens;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod mongodb;

@@ -124,8 +124,8 @@ impl Embedded {
                 .prepare_cached(&format!("SELECT count(*) FROM {LOGINS} WHERE {condition}"))?
                 .query_row([user], |row| row.get(0))?;
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT l.id, l.user_id, s.username, s.email, l.login_successful, l.session_id, l.email_id, \
-                 l.in_app_id, l.created_at FROM {LOGINS} WHERE {condition} ORDER BY l.id DESC LIMIT ?2 OFFSET ?3"
+                "SELECT l.id, l.user_id, s.username, s.email, l.login_successful, l.session_id, l.token_hash, \
+                 l.email_id, l.in_app_id, l.created_at FROM {LOGINS} WHERE {condition} ORDER BY l.id DESC LIMIT ?2 OFFSET ?3"
             ))?;
             let mut rows = statement.query(params![user, signed(page.limit)?, signed(page.offset)?])?;
             let mut listed = Vec::new();
@@ -166,9 +166,10 @@ fn login_from_row(connection: &Connection, row: &Row<'_>) -> Result<Login, Store
         email: row.get(3)?,
         login_successful: row.get(4)?,
         session_id: row.get(5)?,
-        login_alert_email: tracked(connection, row.get(6)?)?,
-        login_in_app_notification: tracked(connection, row.get(7)?)?,
-        created_at: WallMs::from_stored(row.get(8)?),
+        session_token: row.get(6)?,
+        login_alert_email: tracked(connection, row.get(7)?)?,
+        login_in_app_notification: tracked(connection, row.get(8)?)?,
+        created_at: WallMs::from_stored(row.get(9)?),
     })
 }
 

@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// Version of the tables below; kept in the file's `user_version`.
-const VERSION: i64 = 6;
+const VERSION: i64 = 7;
 
 const TABLES: &str = "
 CREATE TABLE signups (
@@ -26,6 +26,7 @@ CREATE TABLE logins (
   user_id INTEGER,
   login_successful INTEGER NOT NULL,
   session_id TEXT,
+  token_hash TEXT,
   email_id TEXT,
   in_app_id TEXT,
   created_at INTEGER NOT NULL
@@ -134,17 +135,21 @@ const FROM_5: &str = "
 CREATE TABLE administrators (user_id INTEGER PRIMARY KEY, since INTEGER NOT NULL) STRICT;
 ";
 
+/// Version 7 knows by which token a login is found.
+const FROM_6: &str = "ALTER TABLE logins ADD COLUMN token_hash TEXT;";
+
 /// Makes the tables in an empty file; refuses a file that a newer version wrote.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let steps: &[&str] = match version {
         VERSION => return Ok(()),
         0 => &[TABLES],
-        1 => &[FROM_1, FROM_2, FROM_3, FROM_4, FROM_5],
-        2 => &[FROM_2, FROM_3, FROM_4, FROM_5],
-        3 => &[FROM_3, FROM_4, FROM_5],
-        4 => &[FROM_4, FROM_5],
-        5 => &[FROM_5],
+        1 => &[FROM_1, FROM_2, FROM_3, FROM_4, FROM_5, FROM_6],
+        2 => &[FROM_2, FROM_3, FROM_4, FROM_5, FROM_6],
+        3 => &[FROM_3, FROM_4, FROM_5, FROM_6],
+        4 => &[FROM_4, FROM_5, FROM_6],
+        5 => &[FROM_5, FROM_6],
+        6 => &[FROM_6],
         other => {
             return Err(StoreError::Corrupt {
                 what: format!("the tables have version {other}, this program knows {VERSION}"),
@@ -178,10 +183,14 @@ mod tests {
     fn older_files_get_what_new_ones_have() {
         let new = Connection::open_in_memory().unwrap();
         prepare(&new).unwrap();
-        for version in [1, 2, 3, 4, 5] {
+        for version in [1, 2, 3, 4, 5, 6] {
             let old = Connection::open_in_memory().unwrap();
             prepare(&old).unwrap();
-            old.execute_batch("DROP TABLE administrators;").unwrap();
+            old.execute_batch("ALTER TABLE logins DROP COLUMN token_hash;")
+                .unwrap();
+            if version < 6 {
+                old.execute_batch("DROP TABLE administrators;").unwrap();
+            }
             if version < 5 {
                 old.execute_batch(
                     "DROP INDEX in_app_jobs_by_user; ALTER TABLE jobs DROP COLUMN is_missed;",
@@ -209,7 +218,9 @@ mod tests {
                 "INSERT INTO notifications (id, channel, type, user_id, title, message, priority, status, \
                  created_at) VALUES ('n1', 'email', 'signup', 1, '', '', 'low', 'pending', 5); \
                  INSERT INTO jobs (id, channel, state, notification_id, user_id, kind, priority, attempt, \
-                 created_at) VALUES (7, 'email', 'waiting', 'n1', 1, 'signup', 'low', 1, 5);",
+                 created_at) VALUES (7, 'email', 'waiting', 'n1', 1, 'signup', 'low', 1, 5); \
+                 INSERT INTO logins (user_id, login_successful, session_id, created_at) VALUES (1, 1, 's', 5);",
+
             )
             .unwrap();
             if version >= 4 {
@@ -225,6 +236,12 @@ mod tests {
                 .query_row("SELECT job_id FROM notifications", [], |row| row.get(0))
                 .unwrap();
             assert_eq!(job, Some(7), "from version {version}");
+            let login: (String, Option<String>) = old
+                .query_row("SELECT session_id, token_hash FROM logins", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .unwrap();
+            assert_eq!(login, ("s".to_owned(), None), "from version {version}");
         }
         new.pragma_update(None, "user_version", VERSION + 1)
             .unwrap();

@@ -24,12 +24,13 @@ impl Embedded {
             insert_session(connection, &session, now)?;
             connection
                 .prepare_cached(
-                    "INSERT INTO logins (user_id, login_successful, session_id, email_id, \
-                     in_app_id, created_at) VALUES (?1, 1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO logins (user_id, login_successful, session_id, token_hash, \
+                     email_id, in_app_id, created_at) VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)",
                 )?
                 .execute(params![
                     signed(session.user.0)?,
                     session.id,
+                    session.token_hash,
                     id_on(&news, Channel::Email),
                     id_on(&news, Channel::InApp),
                     now.to_stored(),

@@ -65,9 +65,12 @@ pub(super) struct Login {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email: Option<String>,
     pub(super) login_successful: bool,
-    /// Names the session; the token for it is signed, not stored.
+    /// Names the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session_id: Option<String>,
+    /// SHA-256 of the token given out, which itself is nowhere stored; older logins have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) session_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) login_alert_email: Option<Told>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -184,6 +184,7 @@ fn listed_login(login: StoredLogin) -> Login {
         email: login.email,
         login_successful: login.login_successful,
         session_id: login.session_id,
+        session_token: login.session_token,
         login_alert_email: login.login_alert_email.map(Into::into),
         login_in_app_notification: login.login_in_app_notification.map(Into::into),
         created_at: read(login.created_at),

@@ -13,7 +13,7 @@ use mongodb::{Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
 
 /// Version of what is below; kept in one document.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// The document that keeps it.
 const VERSION_ID: &str = "version";
 /// What the server answers where a collection is there already.
@@ -48,8 +48,8 @@ pub(super) async fn prepare(mongo: &Mongo) -> Result<(), StoreError> {
     match found.map_or(0, |found| found.version) {
         VERSION => return Ok(()),
         // Steps from older versions come here; every part of them may run twice, as several processes start at once.
-        // Version 3 knows administrators.
-        0..=2 => {}
+        // Version 3 knows administrators, version 4 by which token a login is found.
+        0..=3 => {}
         other => {
             return Err(StoreError::Corrupt {
                 what: format!("the collections have version {other}, this program knows {VERSION}"),
@@ -151,6 +151,8 @@ fn people() -> Vec<Wanted> {
             fields: doc! {
                 "_id": text(), "userId": { "bsonType": "long" }, "username": text(), "email": text(),
                 "loginSuccessful": { "bsonType": "bool" }, "sessionId": text(),
+                // A digest: what has another form, as a token would, is refused.
+                "sessionToken": { "bsonType": "string", "pattern": "^[0-9a-f]{64}$" },
                 "loginAlertEmail": told(), "loginInAppNotification": told(), "createdAt": date(),
             },
             required: &["loginSuccessful", "createdAt"],

@@ -221,6 +221,8 @@ pub(super) async fn attempts_at_logging_in_are_listed_newest_first(site: &Site) 
         (json_of(&failed)[0]["sessionId"].as_str(), total),
         (Some("s1"), 1)
     );
+    assert_eq!(all[0]["sessionToken"], hash_hex("token of s1"));
+    assert_eq!(all[1]["sessionToken"], json!(null), "it had none");
     open.close().await;
 }
 
