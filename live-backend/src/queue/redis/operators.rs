@@ -89,6 +89,8 @@ impl Inner {
             .parcels(Place::Dlq, std::slice::from_ref(&dead))
             .await?;
         let last = letters.get(&dead).map_or(ATTEMPTS, |letter| letter.attempt);
+        // The store says already that it waits: where this is broken off, the sweep adds what is missing.
+        self.discard(job.id).await?;
         for attempt in 1..=last {
             let id = run_id(&parcel.job_id, attempt);
             for place in [queue].into_iter().chain(rests_of(job.channel)) {
@@ -101,8 +103,7 @@ impl Inner {
                 queue,
                 vec![addition(&parcel, id, self.faults.queue_delay(queue))],
             )
-            .await?;
-        self.discard(job.id).await
+            .await
     }
 
     pub(super) async fn discard(&self, job: i64) -> Result<(), QueueError> {

@@ -174,12 +174,14 @@ impl Inner {
             .into_iter()
             .partition(|left| suspects.contains(&bull_id(left)));
         *suspects = once.into_iter().map(bull_id).collect();
-        if !again.is_empty() {
-            tracing::info!(
-                "{} stored jobs are added to their queues again",
-                again.len()
-            );
+        // The looks may have taken longer than the lease, and then another process fills the gap.
+        if again.is_empty() || !self.keeps_house().await? {
+            return Ok(());
         }
+        tracing::info!(
+            "{} stored jobs are added to their queues again",
+            again.len()
+        );
         self.add_left(&again).await
     }
 
@@ -191,7 +193,7 @@ impl Inner {
 
     /// Stored jobs whose next run is nowhere in Redis, or over there and not in the store. Our workers store
     /// first, so a run that went well and is not stored was another program's: the job is done.
-    async fn missing<'a>(&self, left: &'a [LeftJob]) -> Result<Vec<&'a LeftJob>, QueueError> {
+    pub(super) async fn missing<'a>(&self, left: &'a [LeftJob]) -> Result<Vec<&'a LeftJob>, QueueError> {
         let mut missing = Vec::new();
         for chunk in left.chunks(ASK_BATCH) {
             let mut pipe = redis::pipe();
@@ -214,13 +216,24 @@ impl Inner {
                 if pair.iter().any(is_open) {
                     continue;
                 }
-                match pair.first() {
-                    Some((Some(_), Some(_), None)) => self.served_elsewhere(left).await,
-                    _ => missing.push(left),
+                let is_done = matches!(pair.first(), Some((Some(_), Some(_), None)));
+                if is_done && self.is_same(left).await? {
+                    self.served_elsewhere(left).await;
+                } else {
+                    missing.push(left);
                 }
             }
         }
         Ok(missing)
+    }
+
+    /// Whether the job over there tells the same: a new store, or one that was set back, gives numbers again.
+    async fn is_same(&self, left: &LeftJob) -> Result<bool, QueueError> {
+        let (id, job) = (bull_id(left), &left.stored.job);
+        let queue = first_queue(job.channel);
+        let found = self.parcels(queue, std::slice::from_ref(&id)).await?;
+        let found = found.get(&id);
+        Ok(found.is_some_and(|parcel| parcel.notification_id == job.notification))
     }
 
     async fn served_elsewhere(&self, left: &LeftJob) {
@@ -257,6 +270,10 @@ impl Inner {
             self.forget(queue, &id).await?;
             match left.parked {
                 None => {
+                    // What was requeued is no dead letter, even where that could not be said in time.
+                    if attempt == 1 {
+                        self.discard(job.id).await?;
+                    }
                     let part = known.map_or_else(
                         || self.telemetry.resume_job(class, queue, attempt),
                         |origin| origin.part.with_attempt(attempt),

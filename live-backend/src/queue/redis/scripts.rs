@@ -251,10 +251,15 @@ local function options(text)
   local is_json, told = pcall(cjson.decode, text)
   return is_json and type(told) == 'table' and told or {}
 end
+-- A number that Redis does not take would break the whole call off, with everybody else's ends.
+local function whole(value)
+  local number = tonumber(value)
+  if number and number == number then return math.max(-1, math.min(math.floor(number), 2147483647)) end
+end
 local function trim(set, word, keep)
-  local age, most, gone = tonumber(keep['age']), tonumber(keep['count']), {}
+  local age, most, gone = tonumber(keep['age']), whole(keep['count']), {}
   if age then
-    gone = rcall('ZREVRANGEBYSCORE', set, now - age * 1000, '-inf', 'LIMIT', 0, tonumber(keep['limit']) or 1000)
+    gone = rcall('ZREVRANGEBYSCORE', set, now - age * 1000, '-inf', 'LIMIT', 0, whole(keep['limit']) or 1000)
   end
   if most and most > 0 then
     for _, id in ipairs(rcall('ZREVRANGE', set, most, most + 999)) do gone[#gone + 1] = id end
@@ -291,7 +296,7 @@ local function finish(id, is_good, value)
     if type(keep) ~= 'table' then keep = nil end
   end
   local word, field = is_good and 'completed' or 'failed', is_good and 'returnvalue' or 'failedReason'
-  if keep and tonumber(keep['count']) == 0 then
+  if keep and whole(keep['count']) == 0 then
     remove(key)
     rcall('HINCRBY', KEYS[9], ARGV[4] .. word, 1)
   else

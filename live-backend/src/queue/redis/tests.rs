@@ -5,11 +5,11 @@
 //! Where there is no Redis the test says so and checks nothing, unless `FLOWREEL_SERVICES=required`.
 
 use super::scripts::{self, End, Ended};
-use super::{Redis, first_queue};
+use super::{LeftJob, Redis, first_queue};
 use crate::config::StorePart;
 use crate::models::{Channel, NotificationType, Priority, UserId};
 use crate::queue_speed::telemetry;
-use crate::store::jobs::NewJob;
+use crate::store::jobs::{NewJob, StoredJob};
 use crate::store::{Store, StoreWriter};
 use crate::telemetry::{Class, Part, Place, Recorder};
 use flowreel_engine::model::id::RequestId;
@@ -115,14 +115,7 @@ impl Site {
 
     async fn add(&self, priorities: &[Priority]) {
         for (id, priority) in (1_i64..).zip(priorities) {
-            let job = NewJob {
-                id,
-                channel: Channel::InApp,
-                kind: NotificationType::Login,
-                notification: format!("{id:032x}"),
-                user: UserId(17),
-                priority: *priority,
-            };
+            let job = new_job(id, *priority);
             let main = Part::main(RequestId(1), Class::Login);
             self.queues.announce(main, Place::Server1, vec![job]).await;
         }
@@ -145,6 +138,17 @@ impl Site {
         let count = count.map_or(0, |count| count.parse().unwrap());
         let _ok: String = self.ask(&["CONFIG", "RESETSTAT"]).await;
         count
+    }
+}
+
+fn new_job(id: i64, priority: Priority) -> NewJob {
+    NewJob {
+        id,
+        channel: Channel::InApp,
+        kind: NotificationType::Login,
+        notification: format!("{id:032x}"),
+        user: UserId(17),
+        priority,
     }
 }
 
@@ -264,5 +268,55 @@ async fn locks_of_all_runs_are_kept_by_one_call() {
     for id in ["1-1", "2-1", "3-1"] {
         let left_ms: u64 = site.ask(&["PTTL", &format!("bull:in-app:{id}:lock")]).await;
         assert!(left_ms > 4000, "{id}: {left_ms} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_redis_does_not_take_breaks_no_other_end_off() {
+    let Some(site) = Site::open().await else {
+        return;
+    };
+    site.add(&[Priority::Normal; 4]).await;
+    let odd = r#"{"removeOnComplete":{"count":1.5,"age":0.5,"limit":1e300}}"#;
+    for id in ["1-1", "3-1"] {
+        let _new: u64 = site
+            .ask(&["HSET", &format!("bull:in-app:{id}"), "opts", odd])
+            .await;
+    }
+    let taken = join_all((0..4).map(|_| site.queues.take(Channel::InApp))).await;
+    join_all(taken.iter().flatten().map(|job| site.queues.completed(job))).await;
+    let active: u64 = site.ask(&["LLEN", "bull:in-app:active"]).await;
+    let done: u64 = site.ask(&["ZCARD", "bull:in-app:completed"]).await;
+    let trimmed: u64 = site
+        .ask(&["HGET", "flowreel:trimmed", "in-app:completed"])
+        .await;
+    assert_eq!((active, done + trimmed), (0, 4));
+}
+
+#[tokio::test]
+async fn what_is_done_there_under_the_number_of_another_notification_is_missing_here() {
+    let Some(site) = Site::open().await else {
+        return;
+    };
+    site.add(&[Priority::Normal]).await;
+    let job = site.queues.take(Channel::InApp).await.unwrap();
+    site.queues.completed(&job).await;
+    let left = |notification: &str| LeftJob {
+        stored: StoredJob {
+            job: NewJob {
+                notification: notification.to_owned(),
+                ..new_job(1, Priority::Normal)
+            },
+            attempt: 1,
+            parked: None,
+            origin: None,
+        },
+        parked: None,
+    };
+    let (same, other) = (left(&format!("{:032x}", 1)), left("of a new store"));
+    for (left, missing_count) in [(same, 0), (other, 1)] {
+        let left = [left];
+        let missing = site.queues.inner.missing(&left).await.unwrap();
+        assert_eq!(missing.len(), missing_count);
     }
 }
