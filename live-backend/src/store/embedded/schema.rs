@@ -116,12 +116,10 @@ CREATE UNIQUE INDEX signups_by_verification ON signups (verification_hash);
 ALTER TABLE notifications ADD COLUMN job_id INTEGER;
 ";
 
-/// Version 4 keeps what operators set, and finds a notification by its job, also by one of an older file.
+/// Version 4 keeps what operators set, and finds a notification by its job.
 const FROM_3: &str = "
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX notifications_by_job ON notifications (job_id);
-UPDATE notifications SET job_id = jobs.id FROM jobs
-  WHERE jobs.notification_id = notifications.id AND notifications.job_id IS NULL;
 ";
 
 /// Version 5 knows which notifications found their user away, and finds the jobs of a user.
@@ -135,8 +133,13 @@ const FROM_5: &str = "
 CREATE TABLE administrators (user_id INTEGER PRIMARY KEY, since INTEGER NOT NULL) STRICT;
 ";
 
-/// Version 7 knows by which token a login is found.
-const FROM_6: &str = "ALTER TABLE logins ADD COLUMN token_hash TEXT;";
+/// Version 7 knows by which token a login is found, and every open job's notification by the job: files
+/// that began at version 1 or 2 came up to 6 without.
+const FROM_6: &str = "
+ALTER TABLE logins ADD COLUMN token_hash TEXT;
+UPDATE notifications SET job_id = jobs.id FROM jobs
+  WHERE jobs.notification_id = notifications.id AND notifications.job_id IS NULL;
+";
 
 /// Makes the tables in an empty file; refuses a file that a newer version wrote.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
@@ -223,11 +226,6 @@ mod tests {
 
             )
             .unwrap();
-            if version >= 4 {
-                // Since then a notification is stored with its job.
-                old.execute_batch("UPDATE notifications SET job_id = 7;")
-                    .unwrap();
-            }
             old.pragma_update(None, "user_version", version).unwrap();
             assert_ne!(columns(&old), columns(&new));
             prepare(&old).unwrap();
