@@ -169,8 +169,8 @@ async fn accept_and_do(store: &Store, queues: &Queues, number: u64) -> Result<()
     let end = RunEnd {
         job: job.id,
         notification: job.notification.clone(),
+        channel: job.channel,
         attempt: 1,
-        tier: "mail",
         code: None,
         reason: String::new(),
         is_missed: false,

@@ -79,12 +79,12 @@ impl Worker {
     }
 
     /// What the history keeps about this run.
-    fn run_end(&self, job: &Job, code: Option<u16>, reason: String) -> RunEnd {
+    fn run_end(job: &Job, code: Option<u16>, reason: String) -> RunEnd {
         RunEnd {
             job: job.id,
             notification: job.notification.clone(),
+            channel: job.channel,
             attempt: job.part.attempt,
-            tier: self.ladder.tier(job.channel, job.part.attempt),
             code,
             reason,
             is_missed: false,
@@ -97,7 +97,7 @@ impl Worker {
         let code = (failure.reply_code > 0).then_some(failure.reply_code);
         let end = RunEnd {
             is_missed: failure.is_offline,
-            ..self.run_end(&job, code, failure.reason.clone())
+            ..Self::run_end(&job, code, failure.reason.clone())
         };
         let step = if failure.is_lasting {
             Step::DeadLetter

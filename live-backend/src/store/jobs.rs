@@ -66,12 +66,23 @@ impl JobOrigin {
 pub(crate) struct RunEnd {
     pub(crate) job: i64,
     pub(crate) notification: String,
+    pub(crate) channel: Channel,
     pub(crate) attempt: u16,
-    pub(crate) tier: &'static str,
     pub(crate) code: Option<u16>,
     pub(crate) reason: String,
     /// The user had no socket that could have got it.
     pub(crate) is_missed: bool,
+}
+
+/// What the history calls the rung of the ladder that run number `attempt` is on.
+pub(super) const fn tier(channel: Channel, attempt: u16) -> &'static str {
+    match (channel, attempt) {
+        (Channel::Email, 0 | 1) => "mail",
+        (Channel::Email, 2) => "retry_1",
+        (Channel::Email, _) => "retry_2",
+        (Channel::InApp, 0 | 1) => "in_app",
+        (Channel::InApp, _) => "in_app_retry",
+    }
 }
 
 /// An in-app job of the same user that is to be told before another one.

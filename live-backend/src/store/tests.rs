@@ -174,8 +174,8 @@ fn run(job: &NewJob, attempt: u16) -> RunEnd {
     RunEnd {
         job: job.id,
         notification: job.notification.clone(),
+        channel: job.channel,
         attempt,
-        tier: "mail",
         code: Some(451),
         reason: "later".to_owned(),
         is_missed: false,

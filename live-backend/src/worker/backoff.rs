@@ -61,21 +61,6 @@ impl Ladder {
             (Channel::Email | Channel::InApp, _) => Step::DeadLetter,
         }
     }
-
-    /// The tier that run number `attempt` belongs to, as the history names it.
-    #[expect(
-        clippy::unused_self,
-        reason = "tiers belong to a ladder; longer ladders will have more"
-    )]
-    pub(crate) const fn tier(&self, channel: Channel, attempt: u16) -> &'static str {
-        match (channel, attempt) {
-            (Channel::Email, 0 | 1) => "mail",
-            (Channel::Email, 2) => "retry_1",
-            (Channel::Email, _) => "retry_2",
-            (Channel::InApp, 0 | 1) => "in_app",
-            (Channel::InApp, _) => "in_app_retry",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use super::Inner;
 use super::link::addition;
 use super::parcel::{Parcel, run_id};
 use super::taking::wall_ms;
-use crate::models::Channel;
 use crate::queue::{LeftJob, QUEUES, QueueError, first_queue};
 use crate::security::random_hex;
 use crate::store::jobs::RunEnd;
@@ -193,7 +192,10 @@ impl Inner {
 
     /// Stored jobs whose next run is nowhere in Redis, or over there and not in the store. Our workers store
     /// first, so a run that went well and is not stored was another program's: the job is done.
-    pub(super) async fn missing<'a>(&self, left: &'a [LeftJob]) -> Result<Vec<&'a LeftJob>, QueueError> {
+    pub(super) async fn missing<'a>(
+        &self,
+        left: &'a [LeftJob],
+    ) -> Result<Vec<&'a LeftJob>, QueueError> {
         let mut missing = Vec::new();
         for chunk in left.chunks(ASK_BATCH) {
             let mut pipe = redis::pipe();
@@ -241,11 +243,8 @@ impl Inner {
         let end = RunEnd {
             job: job.id,
             notification: job.notification.clone(),
+            channel: job.channel,
             attempt: left.stored.attempt,
-            tier: match job.channel {
-                Channel::Email => "mail",
-                Channel::InApp => "in_app",
-            },
             code: None,
             reason: "served by another program".to_owned(),
             is_missed: false,

@@ -9,7 +9,7 @@ use crate::models::{
     Channel, EmailStatus, InAppStatus, NotificationType, Priority, UserId, WallMs,
 };
 use crate::store::StoreError;
-use crate::store::jobs::{EARLIER_MAX, EarlierJob, JobOrigin, NewJob, RunEnd, StoredJob};
+use crate::store::jobs::{EARLIER_MAX, EarlierJob, JobOrigin, NewJob, RunEnd, StoredJob, tier};
 use crate::store::notifications::{Delivery, News};
 use rusqlite::{Connection, Row, params};
 
@@ -53,7 +53,7 @@ fn insert_one(
             at: now,
             status: status.to_owned(),
             attempt: 0,
-            tier: first_tier(news.channel).to_owned(),
+            tier: tier(news.channel, 0).to_owned(),
             code: None,
             reason: None,
         };
@@ -88,13 +88,6 @@ fn insert_one(
     })
 }
 
-const fn first_tier(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Email => "mail",
-        Channel::InApp => "in_app",
-    }
-}
-
 impl Embedded {
     pub(crate) async fn run_began(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         self.write(move |connection| {
@@ -117,6 +110,9 @@ impl Embedded {
         now: WallMs,
     ) -> Result<(), StoreError> {
         self.write(move |connection| {
+            if !delete_job(connection, run.job)? {
+                return Ok(());
+            }
             connection
                 .prepare_cached(
                     "UPDATE notifications SET status = ?2, delivered_at = coalesce(delivered_at, ?3), \
@@ -131,8 +127,7 @@ impl Embedded {
                     socket_id,
                     run.attempt,
                 ])?;
-            append(connection, &run, "delivered", now)?;
-            delete_job(connection, run.job)
+            append(connection, &run, "delivered", now)
         })
         .await
     }
@@ -178,9 +173,11 @@ impl Embedded {
 
     pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
         self.write(move |connection| {
+            if !delete_job(connection, run.job)? {
+                return Ok(());
+            }
             set_status(connection, &run, InAppStatus::Expired.name())?;
-            append(connection, &run, "expired", now)?;
-            delete_job(connection, run.job)
+            append(connection, &run, "expired", now)
         })
         .await
     }
@@ -268,7 +265,7 @@ fn append(
         at: now,
         status: status.to_owned(),
         attempt: u64::from(run.attempt),
-        tier: run.tier.to_owned(),
+        tier: tier(run.channel, run.attempt).to_owned(),
         code: run.code.map(i64::from),
         reason: (!run.reason.is_empty()).then(|| run.reason.clone()),
     };
@@ -285,11 +282,12 @@ fn set_status(connection: &Connection, run: &RunEnd, status: &str) -> Result<(),
     Ok(())
 }
 
-fn delete_job(connection: &Connection, id: i64) -> Result<(), StoreError> {
-    connection
+/// Whether it was there; where it was not, its end is stored already.
+fn delete_job(connection: &Connection, id: i64) -> Result<bool, StoreError> {
+    let deleted = connection
         .prepare_cached("DELETE FROM jobs WHERE id = ?1")?
         .execute([id])?;
-    Ok(())
+    Ok(deleted > 0)
 }
 
 /// What [`job_from_row`] reads, in its order.

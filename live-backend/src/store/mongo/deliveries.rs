@@ -8,7 +8,7 @@ use super::documents::{
 };
 use super::{Mongo, names};
 use crate::models::{Channel, EmailStatus, InAppStatus, TrackedStatus, UserId, WallMs};
-use crate::store::jobs::NewJob;
+use crate::store::jobs::{NewJob, tier};
 use crate::store::notifications::News;
 use crate::store::{StoreError, affected};
 use mongodb::ClientSession;
@@ -149,10 +149,7 @@ fn notification<Status>(
     record: Option<&str>,
     now: WallMs,
 ) -> Notification<Status> {
-    let tier = match news.channel {
-        Channel::Email => "mail",
-        Channel::InApp => "in_app",
-    };
+    let tier = tier(news.channel, 0);
     let entry = |status: &str| Entry {
         at: stored(now),
         status: status.to_owned(),

@@ -12,7 +12,7 @@ use crate::models::{
     Channel, EmailStatus, InAppStatus, NotificationType, TrackedStatus, UserId, WallMs,
 };
 use crate::store::StoreError;
-use crate::store::jobs::{JobOrigin, NewJob, RunEnd, StoredJob};
+use crate::store::jobs::{JobOrigin, NewJob, RunEnd, StoredJob, tier};
 use futures_util::{FutureExt, TryStreamExt};
 use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
 use mongodb::options::ReturnDocument;
@@ -350,7 +350,7 @@ impl Step {
             at: stored(now),
             status: self.name().to_owned(),
             attempt: i64::from(run.attempt),
-            tier: run.tier.to_owned(),
+            tier: tier(run.channel, run.attempt).to_owned(),
             code: run.code.map(i64::from),
             reason: (!run.reason.is_empty()).then(|| run.reason.clone()),
         }
@@ -384,7 +384,7 @@ impl Step {
                 set.insert("status", InAppStatus::Pending.name());
                 retry = Some(Retry {
                     time: stored(now),
-                    tier: run.tier.to_owned(),
+                    tier: tier(run.channel, run.attempt).to_owned(),
                     error: run.reason.clone(),
                     code: run.code.map(i64::from),
                 });

@@ -36,8 +36,8 @@ fn run(job: i64, notification: &str, attempt: u16) -> RunEnd {
     RunEnd {
         job,
         notification: notification.to_owned(),
+        channel: Channel::Email,
         attempt,
-        tier: "mail",
         code: Some(451),
         reason: "later".to_owned(),
         is_missed: false,

@@ -239,10 +239,15 @@ pub(super) async fn a_step_that_is_said_again_changes_nothing_more(site: &Site) 
         .notifications_of(id, Channel::Email, ALL)
         .await
         .unwrap();
-    assert_eq!(
-        (listed[0].attempts, listed[0].delivered_at),
-        (2, Some(WallMs(8)))
-    );
+    let listed = &listed[0];
+    assert_eq!((listed.attempts, listed.delivered_at), (2, Some(WallMs(8))));
+    let told = |status: &str| {
+        let entries = listed.delivery_history.iter();
+        let of_it = entries.filter(|entry| entry.status == status);
+        of_it.map(|entry| entry.tier.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("queued"), ["mail"]);
+    assert_eq!(told("delivered"), ["retry_1"], "once, as the second run");
     open.close().await;
 }
 

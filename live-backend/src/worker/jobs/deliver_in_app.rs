@@ -129,7 +129,7 @@ async fn deliver(
 }
 
 async fn complete(worker: &Worker, job: &Job, visit: Visit, socket_id: Option<String>) {
-    let end = worker.run_end(job, None, String::new());
+    let end = Worker::run_end(job, None, String::new());
     if let Err(error) = worker
         .store
         .run_delivered(end, None, socket_id, worker.now())
@@ -142,7 +142,7 @@ async fn complete(worker: &Worker, job: &Job, visit: Visit, socket_id: Option<St
 }
 
 async fn expire(worker: &Worker, job: &Job, notification: &Notification) {
-    let end = worker.run_end(job, None, "past its time".to_owned());
+    let end = Worker::run_end(job, None, "past its time".to_owned());
     if let Err(error) = worker.store.run_expired(end, worker.now()).await {
         tracing::error!(%error, job.id, "expiry of job {} cannot be stored: {error}", job.id);
     }

@@ -74,7 +74,7 @@ async fn begin(worker: &Worker, job: &Job) -> Result<Notification, RunFailure> {
         is_lasting: true,
         is_offline: false,
     })?;
-    let begun = worker.run_end(job, None, String::new());
+    let begun = Worker::run_end(job, None, String::new());
     worker
         .store
         .run_began(begun, worker.now())
@@ -91,7 +91,7 @@ async fn complete(
     sent: Option<(u16, String)>,
 ) {
     let (code, message_id) = sent.unzip();
-    let end = worker.run_end(job, code, reply.to_owned());
+    let end = Worker::run_end(job, code, reply.to_owned());
     if let Err(error) = worker
         .store
         .run_delivered(end, message_id, None, worker.now())
