@@ -8,7 +8,7 @@ use crate::queue::Queues;
 use crate::store::StoreError;
 use crate::store::affected::counted;
 use crate::store::jobs::NewJob;
-use crate::telemetry::{Part, Place, Served, Visit};
+use crate::telemetry::{Layer, Part, Place, Served, Visit};
 use flowreel_engine::model::event::Outcome;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,18 +84,26 @@ impl RequestContext {
         result
     }
 
-    /// The last middleware lets the request through to its controller.
-    pub(crate) fn enter_controller(&self) {
+    /// The layer begins.
+    pub(crate) fn enter(&self, layer: Layer) {
         if let Some((visit, served)) = &mut *self.visit() {
-            served.enter_controller(visit);
+            served.enter(layer, visit);
         }
     }
 
-    /// The controller has answered.
-    pub(crate) fn leave_controller(&self) {
+    /// The layer is done; one that handed the request over had its end there.
+    pub(crate) fn leave(&self, layer: Layer) {
         if let Some((visit, served)) = &mut *self.visit() {
-            served.leave_controller(visit);
+            served.leave(layer, visit);
         }
+    }
+
+    /// Runs what a controller has the notification service do.
+    pub(crate) async fn in_service<T>(&self, work: impl Future<Output = T>) -> T {
+        self.enter(Layer::NotificationService);
+        let done = work.await;
+        self.leave(Layer::NotificationService);
+        done
     }
 
     /// The server is done and hands the request over to its jobs, which are stored already.

@@ -63,17 +63,21 @@ pub(crate) fn routes(app: &Arc<App>, place: Place, sockets: &ServerSockets) -> R
             .layer(from_fn_with_state(guard, access::guard));
         router = router.route(route.path, handler);
     }
-    router
+    let matched = router
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
+        .with_state(state.clone());
+    // Layers of a router run behind its matching; so that a request passes them first, they have a router
+    // of their own.
+    Router::new()
+        .fallback_service(matched)
         .layer(from_fn_with_state(state.clone(), gate::pass))
         .layer(from_fn_with_state(state.clone(), record::record))
         .layer(sockets.layer.clone())
         .layer(map_request(count_messages))
         .layer(map_request(own_head))
         .layer(from_fn_with_state(state.clone(), origin::allow))
-        .layer(map_response_with_state(state.clone(), named))
-        .with_state(state)
+        .layer(map_response_with_state(state, named))
 }
 
 /// Socket.IO's answers do not pass what names the others.

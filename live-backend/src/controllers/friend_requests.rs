@@ -39,9 +39,8 @@ pub(crate) async fn create(
         .await?;
     let from = from.ok_or_else(|| AppError::unauthorized("this account is gone"))?;
     let service = &server.app.service;
-    let friend_request_id = service
-        .request_friend(&context, &from, to, server.app.now())
-        .await?;
+    let told = service.request_friend(&context, &from, to, server.app.now());
+    let friend_request_id = context.in_service(told).await?;
     Ok(created(Created {
         friend_request_id,
         request_id: context.id().to_owned(),

@@ -38,11 +38,11 @@ pub(crate) async fn create(
     server.app.service.check_room()?;
     let user = prove(&server, &context, address, &fields).await?;
     let opened = open_session(&server, user.id).await?;
-    server
+    let told = server
         .app
         .service
-        .log_in(&context, &user, opened.session, server.app.now())
-        .await?;
+        .log_in(&context, &user, opened.session, server.app.now());
+    context.in_service(told).await?;
     Ok(Json(LoggedIn {
         user_id: user.id,
         session_token: opened.session_token,

@@ -39,11 +39,11 @@ pub(crate) async fn create(
         currency: currency(&fields)?,
     };
     server.app.service.check_room()?;
-    let purchase_id = server
+    let told = server
         .app
         .service
-        .purchase(&context, purchase, server.app.now())
-        .await?;
+        .purchase(&context, purchase, server.app.now());
+    let purchase_id = context.in_service(told).await?;
     Ok(created(Created {
         purchase_id,
         request_id: context.id().to_owned(),

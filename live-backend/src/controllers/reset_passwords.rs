@@ -38,11 +38,11 @@ pub(crate) async fn create(
     if let Some(user) = found {
         let token = random_hex::<16>();
         let (hash, now) = (hash_hex(&token), server.app.now());
-        server
+        let told = server
             .app
             .service
-            .reset_password(&context, &user, &token, hash, now)
-            .await?;
+            .reset_password(&context, &user, &token, hash, now);
+        context.in_service(told).await?;
     }
     tokio::time::sleep_until(answer_at).await;
     Ok((

@@ -45,11 +45,11 @@ pub(crate) async fn create(
         password_hash,
         verification_hash: Some(hash_hex(&verification)),
     };
-    let user_id = server
+    let told = server
         .app
         .service
-        .sign_up(&context, user, &verification, server.app.now())
-        .await?;
+        .sign_up(&context, user, &verification, server.app.now());
+    let user_id = context.in_service(told).await?;
     Ok(created(Created {
         user_id,
         request_id: context.id().to_owned(),

@@ -382,11 +382,11 @@ mod tests {
         let mailer = Mailer::new(&RemoteRelay::embedded(port)).unwrap();
 
         assert_eq!(
-            mailer.send(&notification("n1")).await.unwrap().reply,
+            mailer.send(&notification("n1"), || {}).await.unwrap().reply,
             "kept as 1.eml"
         );
         assert_eq!(
-            mailer.send(&notification("n1")).await.unwrap().reply,
+            mailer.send(&notification("n1"), || {}).await.unwrap().reply,
             "kept before"
         );
         let text = std::fs::read_to_string(folder.join("1.eml")).unwrap();
@@ -402,7 +402,7 @@ mod tests {
             let fault = Faults::fault(Place::Smtp, kind);
             let id = fault.id.clone();
             assert!(faults.begin(fault));
-            let failure = mailer.send(&notification("n2")).await.unwrap_err();
+            let failure = mailer.send(&notification("n2"), || {}).await.unwrap_err();
             assert_eq!(
                 (failure.reply_code, failure.is_lasting),
                 (reply_code, is_lasting)
@@ -410,7 +410,7 @@ mod tests {
             assert!(faults.end(&id).is_some());
         }
         assert_eq!(
-            mailer.send(&notification("n2")).await.unwrap().reply,
+            mailer.send(&notification("n2"), || {}).await.unwrap().reply,
             "kept as 2.eml"
         );
 

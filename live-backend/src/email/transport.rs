@@ -71,12 +71,18 @@ impl Mailer {
         })
     }
 
-    pub(crate) async fn send(&self, notification: &Notification) -> Result<Sent, MailFailure> {
+    /// Sends one mail; `hands_over` runs once it is composed and goes to the relay.
+    pub(crate) async fn send(
+        &self,
+        notification: &Notification,
+        hands_over: impl FnOnce(),
+    ) -> Result<Sent, MailFailure> {
         let message = message::build(notification, &self.sender).map_err(|error| MailFailure {
             reply_code: 0,
             reason: error.to_string(),
             is_lasting: true,
         })?;
+        hands_over();
         let response = self
             .connections
             .send(&message)

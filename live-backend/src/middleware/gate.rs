@@ -4,7 +4,9 @@
 //! port is closed (app/outage), the store's faults (request).
 
 use crate::error::AppError;
+use crate::request::RequestContext;
 use crate::router::{ServerState, class_of};
+use crate::telemetry::Layer;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -20,7 +22,13 @@ pub(crate) async fn pass(
         return next.run(request).await;
     }
     match server.app.faults.pass(server.place).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            // The last layer that all routes have: behind it the request's own is looked up.
+            if let Some(context) = request.extensions().get::<RequestContext>() {
+                context.enter(Layer::Routes);
+            }
+            next.run(request).await
+        }
         Err(refused) => {
             let status = StatusCode::from_u16(refused.code).ok();
             let status = status.filter(|_| refused.code > 0);

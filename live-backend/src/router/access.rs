@@ -10,6 +10,7 @@ use crate::middleware::caller::Caller;
 use crate::middleware::record::ClientAddress;
 use crate::request::RequestContext;
 use crate::security::tokens::Permission;
+use crate::telemetry::Layer;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
@@ -75,15 +76,18 @@ pub(crate) struct RoutePath(pub(crate) &'static str);
 /// Lets through who may call; the controller finds the [`Caller`] ready.
 pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let path = RoutePath(guard.path);
+    let context = request.extensions().get::<RequestContext>().cloned();
+    if let Some(context) = &context {
+        context.leave(Layer::Routes);
+    }
     let mut response = match admit(guard, request).await {
         Ok(request) => {
-            let context = request.extensions().get::<RequestContext>().cloned();
             if let Some(context) = &context {
-                context.enter_controller();
+                context.enter(Layer::Controller);
             }
             let response = next.run(request).await;
             if let Some(context) = &context {
-                context.leave_controller();
+                context.leave(Layer::Controller);
             }
             response
         }

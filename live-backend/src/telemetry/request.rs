@@ -10,6 +10,7 @@ use super::live::event::Metadata;
 use super::live::mapping::{closes, end_of, kind_of, place_of, status};
 use super::live::points::Points;
 use super::live::{StageStatus, SystemStage};
+use super::path::{Step, Told, path};
 use super::topology::Place;
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
 use flowreel_engine::model::id::{PartId, RequestId};
@@ -56,6 +57,8 @@ pub struct RequestTracker {
     pub metadata: Metadata,
     /// One entry per visit of one part at one component, in the order they were entered.
     pub stages: Vec<StageReport>,
+    /// The same way step by step, with what was done inside its server, its worker and its sockets.
+    pub path: Vec<Step>,
 }
 
 /// One visit.
@@ -157,6 +160,7 @@ fn report(entries: &[JournalEntry], clock: Clock, now: TimeNs) -> Option<Request
                 .unwrap_or_default(),
         ),
         stages,
+        path: path(&entries.iter().map(Told::from).collect::<Vec<_>>()),
     };
     let logs = entries.iter().map(|entry| log_line(entry, clock)).collect();
     Some(RequestReport {

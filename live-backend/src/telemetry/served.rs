@@ -11,19 +11,48 @@ use super::detail::Detail;
 use super::visit::Visit;
 use flowreel_engine::model::event::Outcome;
 
-const MIDDLEWARE_START: &str = "middlewareStart";
-const MIDDLEWARE_END: &str = "middlewareEnd";
-const CONTROLLER_START: &str = "controllerStart";
-const CONTROLLER_END: &str = "controllerEnd";
+pub(super) const MIDDLEWARE_START: &str = "middlewareStart";
+pub(super) const MIDDLEWARE_END: &str = "middlewareEnd";
 /// Documents that a call to the database inserted, changed or deleted.
 pub(super) const DOCUMENTS_AFFECTED: &str = "documentsAffected";
+
+/// What a request may pass at its server behind the first middleware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Its address is looked up among the routes, inside the middleware that all of them have.
+    Routes,
+    /// The last middleware, the guard of its route, has let it through.
+    Controller,
+    /// Who is told what is decided, and stored.
+    NotificationService,
+}
+
+impl Layer {
+    pub(super) const ALL: [Self; 3] = [Self::Routes, Self::Controller, Self::NotificationService];
+
+    pub(super) const fn start(self) -> &'static str {
+        match self {
+            Self::Routes => "routesStart",
+            Self::Controller => "controllerStart",
+            Self::NotificationService => "notificationServiceStart",
+        }
+    }
+
+    pub(super) const fn end(self) -> &'static str {
+        match self {
+            Self::Routes => "routesEnd",
+            Self::Controller => "controllerEnd",
+            Self::NotificationService => "notificationServiceEnd",
+        }
+    }
+}
 
 /// When a request passed the layers of its server, in ns since it arrived there.
 #[derive(Clone, Copy, Debug)]
 pub struct Served {
     middleware_start_ns: u64,
-    controller_start_ns: Option<u64>,
-    controller_end_ns: Option<u64>,
+    /// By [`Layer::ALL`]: entered, left.
+    layers: [(Option<u64>, Option<u64>); 3],
 }
 
 impl Served {
@@ -32,33 +61,44 @@ impl Served {
     pub fn begin(visit: &Visit) -> Self {
         Self {
             middleware_start_ns: visit.elapsed_ns(),
-            controller_start_ns: None,
-            controller_end_ns: None,
+            layers: [(None, None); 3],
         }
     }
 
-    /// The last middleware lets the request through to its controller.
-    pub fn enter_controller(&mut self, visit: &Visit) {
-        self.controller_start_ns = Some(visit.elapsed_ns());
+    /// The layer begins.
+    pub fn enter(&mut self, layer: Layer, visit: &Visit) {
+        self.stay(layer).0 = Some(visit.elapsed_ns());
     }
 
-    /// The controller has made its answer.
-    pub fn leave_controller(&mut self, visit: &Visit) {
-        self.controller_end_ns = Some(visit.elapsed_ns());
+    /// The layer is done.
+    pub fn leave(&mut self, layer: Layer, visit: &Visit) {
+        self.stay(layer).1 = Some(visit.elapsed_ns());
     }
 
-    /// A controller that has not answered yet hands the request over at `until_ns`, which is its end; where
-    /// none was reached, a middleware refused.
-    fn detail(self, until_ns: u64) -> Detail {
-        let told = Detail::default()
+    const fn stay(&mut self, layer: Layer) -> &mut (Option<u64>, Option<u64>) {
+        let [routes, controller, service] = &mut self.layers;
+        match layer {
+            Layer::Routes => routes,
+            Layer::Controller => controller,
+            Layer::NotificationService => service,
+        }
+    }
+
+    /// What has not ended yet hands the request over at `until_ns`, which is its end; where no controller was
+    /// reached, a middleware refused.
+    fn detail(mut self, until_ns: u64) -> Detail {
+        let (controller_start, _) = *self.stay(Layer::Controller);
+        let mut told = Detail::default()
             .number(MIDDLEWARE_START, self.middleware_start_ns)
-            .number(MIDDLEWARE_END, self.controller_start_ns.unwrap_or(until_ns));
-        match self.controller_start_ns {
-            None => told,
-            Some(start_ns) => told
-                .number(CONTROLLER_START, start_ns)
-                .number(CONTROLLER_END, self.controller_end_ns.unwrap_or(until_ns)),
+            .number(MIDDLEWARE_END, controller_start.unwrap_or(until_ns));
+        for layer in Layer::ALL {
+            if let (Some(start_ns), end_ns) = *self.stay(layer) {
+                told = told
+                    .number(layer.start(), start_ns)
+                    .number(layer.end(), end_ns.unwrap_or(until_ns));
+            }
         }
+        told
     }
 }
 
@@ -86,14 +126,9 @@ impl Visit {
 
 /// The layers' points among the fields of a detail, each in ns since the request arrived.
 pub(super) fn layers(detail: &Detail) -> impl Iterator<Item = (&'static str, u64)> {
-    let known = [
-        MIDDLEWARE_START,
-        MIDDLEWARE_END,
-        CONTROLLER_START,
-        CONTROLLER_END,
-    ];
-    let found = move |name| Some((name, number(detail, name)?));
-    known.into_iter().filter_map(found)
+    let inner = Layer::ALL.into_iter().flat_map(|it| [it.start(), it.end()]);
+    let known = [MIDDLEWARE_START, MIDDLEWARE_END].into_iter().chain(inner);
+    known.filter_map(|name| Some((name, number(detail, name)?)))
 }
 
 /// The whole number under that key.

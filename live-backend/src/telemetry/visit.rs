@@ -116,7 +116,8 @@ impl Visit {
     }
 
     /// Time since it began, in ns.
-    pub(super) fn elapsed_ns(&self) -> u64 {
+    #[must_use]
+    pub fn elapsed_ns(&self) -> u64 {
         self.telemetry.now().since_ns(self.started)
     }
 
@@ -156,7 +157,8 @@ impl Visit {
         self.telemetry.emit_all([ended, sent]);
     }
 
-    /// The same with what is known of the mail: `notification`, `recipient`, `message_id`, `reply`.
+    /// The same with what is known of the mail: `notification`, `recipient`, `message_id`, `reply`,
+    /// `smtpStart`.
     pub fn email_sent_as(mut self, reply_code: u16, told: Detail) {
         let ended = self.close(Outcome::Ok);
         let mut sent = self.part.event(EventKind::EmailSent, self.place);
@@ -166,13 +168,17 @@ impl Visit {
     }
 
     /// The relay refused the e-mail with this reply code, 0 where it gave none.
-    pub fn email_bounced(mut self, reply_code: u16, cause: &str) {
+    pub fn email_bounced(self, reply_code: u16, cause: &str) {
+        self.email_bounced_as(reply_code, Detail::of("cause", cause));
+    }
+
+    /// The same with what is known of it: `cause`, `smtpStart`.
+    pub fn email_bounced_as(mut self, reply_code: u16, told: Detail) {
         let ended = self.close(Outcome::Failed);
         let mut bounced = self.part.event(EventKind::EmailBounced, self.place);
         bounced.value = u64::from(reply_code);
         self.telemetry.emit(ended);
-        self.telemetry
-            .emit_with_detail(bounced, Detail::of("cause", cause));
+        self.telemetry.emit_with_detail(bounced, told);
     }
 
     /// The notification was written to that many client sockets.
@@ -181,6 +187,15 @@ impl Visit {
         let mut delivered = self.part.event(EventKind::InAppDelivered, self.place);
         delivered.value = socket_count;
         self.telemetry.emit_all([ended, delivered]);
+    }
+
+    /// The same with what is known of it: `servers`, `socketIoStart`.
+    pub fn in_app_delivered_as(mut self, socket_count: u64, told: Detail) {
+        let ended = self.close(Outcome::Ok);
+        let mut delivered = self.part.event(EventKind::InAppDelivered, self.place);
+        delivered.value = socket_count;
+        self.telemetry.emit(ended);
+        self.telemetry.emit_with_detail(delivered, told);
     }
 
     /// The run went well: the job, its part, and with the last part the request are over.

@@ -6,6 +6,8 @@
 //! Where all servers are in one process, a notification is written to the user's sockets directly. Where
 //! they are not, it is sent to the user's room on all servers, and who is online is looked up in Redis.
 
+mod sending;
+
 use super::bus::{Adapter, Bus, SocketIo, SocketRef};
 use super::confirmed::Confirmed;
 use super::message::InAppMessage;
@@ -14,18 +16,12 @@ use super::presence::{Confirmation, Online, Presence, Seen};
 use crate::models::{UserId, WallMs};
 use crate::security::random_hex;
 use crate::telemetry::Place;
+pub(crate) use sending::Sending;
 use socketioxide::operators::BroadcastOperators;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
-
-/// How long a client may take to confirm.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked meanwhile whether the user has come back on other sockets.
-const CONFIRM_LOOK: Duration = Duration::from_millis(500);
 
 /// All client sockets; cheap to copy.
 #[derive(Clone)]
@@ -77,64 +73,6 @@ impl DeliveryFault {
             Self::Unconfirmed => "no confirmation within 5 s",
             Self::Injected => "refused by an injected fault",
         }
-    }
-}
-
-/// A notification on its way; forgotten when dropped.
-pub(crate) struct Sending {
-    sockets: Sockets,
-    user: UserId,
-    id: String,
-    socket_count: u64,
-    /// Where the user was online on other servers when it was sent.
-    seen: Option<Seen>,
-    confirmed: oneshot::Receiver<String>,
-}
-
-impl Sending {
-    /// Sockets it was written to.
-    pub(crate) const fn socket_count(&self) -> u64 {
-        self.socket_count
-    }
-
-    /// The sockets it was written to, where they may be on other servers; others come by another name.
-    pub(crate) fn sockets(&self) -> Option<String> {
-        self.seen.as_ref().map(name_of)
-    }
-
-    /// Waits for the client's confirmation; the answer is the id of the socket that sent it.
-    pub(crate) async fn confirmed(mut self) -> Result<String, DeliveryFault> {
-        let give_up_at = Instant::now() + CONFIRM_TIMEOUT;
-        loop {
-            let look_at = give_up_at.min(Instant::now() + CONFIRM_LOOK);
-            match tokio::time::timeout_at(look_at, &mut self.confirmed).await {
-                Ok(Ok(socket_id)) => return Ok(socket_id),
-                Ok(Err(_)) => return Err(DeliveryFault::Unconfirmed),
-                Err(_elapsed) => {}
-            }
-            let is_last = look_at == give_up_at;
-            // A user whose sockets are other ones by now never got it: a killed server took them along.
-            match self.others_by_now().await {
-                Some(others) if is_last || !others.is_empty() => {
-                    return Err(DeliveryFault::Offline);
-                }
-                _ if is_last => return Err(DeliveryFault::Unconfirmed),
-                _ => {}
-            }
-        }
-    }
-
-    /// The user's sockets, where they are not those it was written to.
-    async fn others_by_now(&self) -> Option<Seen> {
-        let (before, presence) = (self.seen.as_ref()?, self.sockets.inner.presence.as_ref()?);
-        let now = presence.seen(self.user).await.ok()?;
-        (now != *before).then_some(now)
-    }
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.sockets.unconfirmed().remove(&self.id);
     }
 }
 
@@ -193,27 +131,43 @@ impl Sockets {
     }
 
     /// Writes to every socket of the user, on whichever server; where some are named, only to those.
+    /// `writes` runs once they are found and Socket.IO is given the message.
     pub(crate) async fn send(
         &self,
         user: UserId,
         message: &InAppMessage,
         only_to: Option<&str>,
+        writes: impl FnOnce() + Send,
     ) -> Result<Sending, DeliveryFault> {
-        match &self.inner.presence {
-            None => self.send_here(user, message),
-            Some(presence) => self.send_everywhere(presence, user, message, only_to).await,
-        }
+        let Some(presence) = &self.inner.presence else {
+            return self.send_here(user, message, writes);
+        };
+        self.send_everywhere(presence, user, message, only_to, writes)
+            .await
     }
 
-    fn send_here(&self, user: UserId, message: &InAppMessage) -> Result<Sending, DeliveryFault> {
-        let sockets = self.sockets_of(user);
+    fn send_here(
+        &self,
+        user: UserId,
+        message: &InAppMessage,
+        writes: impl FnOnce(),
+    ) -> Result<Sending, DeliveryFault> {
+        let sockets: Vec<(Place, SocketRef)> = {
+            let users = self.users();
+            let entries = users.get(&user).into_iter().flatten();
+            entries
+                .map(|entry| (entry.server, entry.socket.clone()))
+                .collect()
+        };
         if sockets.is_empty() {
             return Err(DeliveryFault::Offline);
         }
         let mut sending = self.sending(user, message, None);
+        sending.servers = names_of(sockets.iter().map(|(server, _)| *server));
+        writes();
         let written = sockets
             .iter()
-            .filter(|socket| socket.emit("notification:new", message).is_ok());
+            .filter(|(_, socket)| socket.emit("notification:new", message).is_ok());
         sending.socket_count = written.count() as u64;
         if sending.socket_count == 0 {
             Err(DeliveryFault::Unwritable)
@@ -228,6 +182,7 @@ impl Sockets {
         user: UserId,
         message: &InAppMessage,
         only_to: Option<&str>,
+        writes: impl FnOnce(),
     ) -> Result<Sending, DeliveryFault> {
         let unreachable = |error: &dyn std::fmt::Display| {
             tracing::warn!(%error, "a notification cannot be sent to the servers: {error}");
@@ -241,6 +196,8 @@ impl Sockets {
         }
         let rooms = self.rooms().ok_or(DeliveryFault::Unwritable)?;
         let mut sending = self.sending(user, message, Some(seen.clone()));
+        sending.servers = names_of(seen.iter().map(|(server, _)| *server));
+        writes();
         let sent = rooms
             .to(room_of(user))
             .emit("notification:new", message)
@@ -260,6 +217,7 @@ impl Sockets {
             user,
             id: message.id.clone(),
             socket_count: 0,
+            servers: String::new(),
             seen,
             confirmed,
         }
@@ -479,6 +437,19 @@ fn name_of(seen: &Seen) -> String {
         format!("{}:{instance}:{sockets}:{since_ms}", place.name())
     };
     seen.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+/// The servers among `places`, each once, in their order.
+fn names_of(places: impl Iterator<Item = Place> + Clone) -> String {
+    let mut names = String::new();
+    for server in Place::SERVERS {
+        if places.clone().any(|place| place == server) {
+            let comma = if names.is_empty() { "" } else { "," };
+            names.push_str(comma);
+            names.push_str(server.name());
+        }
+    }
+    names
 }
 
 /// What one server says about a user with these sockets.

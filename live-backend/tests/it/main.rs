@@ -65,6 +65,8 @@ mod npm;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod path;
+#[cfg(test)]
 mod points;
 #[cfg(test)]
 mod privacy;

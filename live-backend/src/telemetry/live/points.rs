@@ -145,7 +145,9 @@ const fn queue_point(kind: EventKind) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use crate::telemetry::recorder::tests::{play_login, topology};
-    use crate::telemetry::{Class, Clock, Place, Recorder, RecordingSettings, Served, Telemetry};
+    use crate::telemetry::{
+        Class, Clock, Layer, Place, Recorder, RecordingSettings, Served, Telemetry,
+    };
     use flowreel_engine::model::event::Outcome;
     use flowreel_engine::model::id::RequestId;
     use serde_json::Value;
@@ -171,10 +173,10 @@ mod tests {
                 .end(Outcome::Failed);
             let visit = telemetry.enter(part, Place::Balancer, Place::Server2);
             let mut served = Served::begin(&visit);
-            served.enter_controller(&visit);
+            served.enter(Layer::Controller, &visit);
             visit.call(Place::Database).end_query(Outcome::Ok, 0);
             visit.call(Place::Database).end_query(Outcome::Ok, 3);
-            served.leave_controller(&visit);
+            served.leave(Layer::Controller, &visit);
             visit.end_request_served(Outcome::Ok, served);
             part.request
         });

@@ -10,6 +10,7 @@ use crate::queue::Turn;
 use crate::queue::{Job, first_queue};
 use crate::store::StoreError;
 use crate::store::notifications::Notification;
+use crate::telemetry::path::{SERVERS, SOCKET_IO_START};
 use crate::telemetry::{Detail, Place, Visit};
 use crate::websocket::{DeliveryFault, InAppMessage};
 use crate::worker::{RunFailure, Worker};
@@ -100,10 +101,17 @@ async fn deliver(
         return Err(DeliveryFault::Injected);
     }
     let message = InAppMessage::from(notification);
-    let sent = worker.sockets.send(job.user, &message, only_to.as_deref());
-    match sent.await {
+    let mut socket_io_start_ns = 0;
+    let writes = || socket_io_start_ns = call.elapsed_ns();
+    let sending = worker
+        .sockets
+        .send(job.user, &message, only_to.as_deref(), writes);
+    match sending.await {
         Ok(sending) => {
-            call.in_app_delivered(sending.socket_count());
+            let told = Detail::default()
+                .id(SERVERS, sending.servers())
+                .number(SOCKET_IO_START, socket_io_start_ns);
+            call.in_app_delivered_as(sending.socket_count(), told);
             let written_at = worker.telemetry.now();
             let sockets = sending.sockets();
             let mut confirmed = pin!(sending.confirmed());

@@ -8,6 +8,7 @@
 use crate::queue::{Job, first_queue};
 use crate::store::StoreError;
 use crate::store::notifications::Notification;
+use crate::telemetry::path::SMTP_START;
 use crate::telemetry::{Detail, Place, Visit};
 use crate::worker::{RunFailure, Worker};
 
@@ -30,9 +31,15 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
         call.email_bounced(failure.reply_code, &failure.reason);
         return worker.fail(job, visit, failure).await;
     }
-    match worker.mailer.send(&notification).await {
+    let mut smtp_start_ns = None;
+    let handed = || smtp_start_ns = Some(call.elapsed_ns());
+    let sent = worker.mailer.send(&notification, handed).await;
+    let told = smtp_start_ns.map_or_else(Detail::default, |start_ns| {
+        Detail::default().number(SMTP_START, start_ns)
+    });
+    match sent {
         Ok(sent) => {
-            let told = Detail::default()
+            let told = told
                 .id("notification", &notification.news.id)
                 .address("recipient", &notification.recipient.email)
                 .id("message_id", &sent.message_id)
@@ -48,7 +55,8 @@ pub(in crate::worker) async fn run(worker: &Worker, job: Job) {
             .await;
         }
         Err(failure) => {
-            call.email_bounced(failure.reply_code, &failure.reason);
+            let told = told.text("cause", &failure.reason);
+            call.email_bounced_as(failure.reply_code, told);
             let failure = RunFailure {
                 reply_code: failure.reply_code,
                 reason: failure.reason,
