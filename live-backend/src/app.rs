@@ -19,6 +19,7 @@ pub(crate) use listen::authority;
 pub(crate) use running::Running;
 
 use crate::config::Settings;
+use crate::control::ControlCommand;
 use crate::email::transport::RelayError;
 use crate::faults::Faults;
 use crate::injection::Generated;
@@ -33,6 +34,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::{RecorderError, Telemetry, TransportError};
 use crate::websocket::{BusError, LiveView, Sockets};
 use crate::worker::crew::Crews;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -52,8 +54,8 @@ pub(crate) struct App {
     pub(crate) faults: Arc<Faults>,
     pub(crate) crews: Arc<Crews>,
     pub(crate) generated: Generated,
-    /// Commands of operators are carried out one after the other.
-    pub(crate) commands: tokio::sync::Mutex<()>,
+    /// Commands of operators are carried out one after the other; what is not kept of them yet, oldest first.
+    pub(crate) commands: tokio::sync::Mutex<VecDeque<ControlCommand>>,
     pub(crate) upstreams: Arc<Upstreams>,
     /// By which servers know their balancer.
     pub(crate) hop_secret: String,

@@ -57,12 +57,21 @@ pub(crate) enum Taker {
     Follower,
 }
 
+/// Commands that may wait to be kept; each fault among them ends once more.
+const UNKEPT_MAX: usize = 256;
+
 /// Carries a command out here, as the process that took it, and tells the others.
 pub(crate) async fn carry_out(app: &Arc<App>, command: ControlCommand) -> Result<(), AppError> {
-    let _in_order = app.commands.lock().await;
+    let mut unkept = app.commands.lock().await;
+    if unkept.len() >= UNKEPT_MAX {
+        let message =
+            "Redis keeps no commands now and too many wait for it; try again once it answers";
+        return Err(AppError::unavailable("busy", message));
+    }
     let reach = Reach::of(app);
     command.clone().apply(&reach, Taker::Origin).await?;
-    in_force::note(app, &command).await;
+    unkept.push_back(command.clone());
+    in_force::note_all(&reach, app.sockets.bus(), &mut unkept).await;
     fan_out::tell(app, command).await;
     Ok(())
 }
@@ -149,8 +158,13 @@ fn begin_fault(reach: &Reach, fault: NewFault, taker: Taker) -> Result<(), AppEr
         }
         // Ended early by a command, there is nothing left to end.
         let is_ended = end_fault(&reach, &id, taker).is_some();
-        if let Some(app) = reach.app.filter(|_| is_ended && taker == Taker::Origin) {
-            in_force::note(&app, &ControlCommand::EndFault(id)).await;
+        if let Some(app) = &reach.app
+            && is_ended
+            && taker == Taker::Origin
+        {
+            let mut unkept = app.commands.lock().await;
+            unkept.push_back(ControlCommand::EndFault(id));
+            in_force::note_all(&reach, app.sockets.bus(), &mut unkept).await;
         }
     });
     Ok(())

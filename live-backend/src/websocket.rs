@@ -18,7 +18,7 @@ mod registry;
 mod spread;
 
 pub(crate) use bus::{Bus, BusError, next_heard};
-pub(crate) use kept::{LIVING_KEY, WHO_LIVES};
+pub(crate) use kept::{ANEW, LIVING_KEY, MARK, WHO_LIVES};
 pub(crate) use limits::count_messages;
 pub(crate) use live_view::LiveView;
 pub(crate) use message::InAppMessage;

@@ -7,17 +7,18 @@
 
 use super::paths::{self, Setting};
 use super::{ControlCommand, NewFault, Reach, Taker, apply_setting, begin_fault, end_fault};
-use crate::app::App;
+use crate::faults::HeldFault;
+use crate::models::WallMs;
 use crate::telemetry::Place;
-use crate::websocket::Bus;
+use crate::websocket::{ANEW, Bus, BusError, MARK};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A field for each setting and each fault.
 const SETTING: &str = "set:";
 const FAULT: &str = "fault:";
-/// Whoever began a fault has ended it so long after its time, where it lives.
+/// Whoever began a fault has ended it so long after others saw that it is over, where it lives.
 const LATE_MS: u64 = 5_000;
 
 /// A fault as it is kept.
@@ -28,27 +29,46 @@ struct Kept {
     ends_at_ms: Option<u64>,
 }
 
-/// Keeps what a command of this process did.
-pub(super) async fn note(app: &App, command: &ControlCommand) {
-    let bus = app.sockets.bus();
-    if !bus.is_shared() {
-        return;
+/// Keeps what commands of this process did, oldest first; false where some wait for the next look.
+pub(super) async fn note_all(
+    reach: &Reach,
+    bus: &Bus,
+    unkept: &mut VecDeque<ControlCommand>,
+) -> bool {
+    while let Some(command) = unkept.front() {
+        if let Err(error) = note(reach, bus, command).await {
+            tracing::error!(%error, "processes that start later do not know of a command yet: {error}");
+            return false;
+        }
+        unkept.pop_front();
     }
-    let now_ms = app.now().0;
-    let noted = match command {
-        ControlCommand::Set(values) => bus.keep(&fields_of(values)).await,
-        ControlCommand::BeginFault(fault) => bus.keep(&[field_of(fault, now_ms)]).await,
+    true
+}
+
+/// What is no longer so was changed by a later command, which keeps itself.
+async fn note(reach: &Reach, bus: &Bus, command: &ControlCommand) -> Result<(), BusError> {
+    match command {
+        ControlCommand::Set(values) => {
+            let fields = fields_of(values, |setting| is_so(reach, setting));
+            bus.keep(&fields).await
+        }
+        ControlCommand::BeginFault(fault) => {
+            let held = reach.faults.list();
+            let held = held.iter().filter(|held| held.id == fault.id);
+            let fields: Vec<(String, String)> = held.map(field_of).collect();
+            bus.keep(&fields).await
+        }
         ControlCommand::EndFault(id) => bus.forget(&format!("{FAULT}{id}")).await.map(drop),
-    };
-    if let Err(error) = noted {
-        tracing::error!(%error, "processes that start later do not know of a command: {error}");
     }
 }
 
-fn fields_of(values: &Map<String, Value>) -> Vec<(String, String)> {
+fn fields_of(
+    values: &Map<String, Value>,
+    is_so: impl Fn(Setting) -> bool,
+) -> Vec<(String, String)> {
     let settings = paths::read_all(values).unwrap_or_default();
     let all = settings.into_iter().zip(values.values());
-    let kept = all.filter(|(setting, _)| is_kept(*setting));
+    let kept = all.filter(|(setting, _)| is_kept(*setting) && is_so(*setting));
     kept.map(|(setting, value)| (format!("{SETTING}{}", setting.path()), value.to_string()))
         .collect()
 }
@@ -57,10 +77,16 @@ const fn is_kept(setting: Setting) -> bool {
     !matches!(setting, Setting::Paused(..) | Setting::LoadEnabled(_))
 }
 
-fn field_of(fault: &NewFault, now_ms: u64) -> (String, String) {
+fn field_of(held: &HeldFault) -> (String, String) {
+    let length_ms = |end: WallMs| end.0.saturating_sub(held.began_at.0);
     let kept = Kept {
-        ends_at_ms: fault.length_ms.map(|ms| now_ms.saturating_add(ms)),
-        fault: fault.clone(),
+        fault: NewFault {
+            id: held.id.clone(),
+            target: held.place.name().to_owned(),
+            kind: held.kind,
+            length_ms: held.ends_at.map(length_ms),
+        },
+        ends_at_ms: held.ends_at.map(|end| end.0),
     };
     let text = serde_json::to_string(&kept).expect("names and numbers always serialize");
     (format!("{FAULT}{}", kept.fault.id), text)
@@ -70,11 +96,23 @@ fn field_of(fault: &NewFault, now_ms: u64) -> (String, String) {
 pub(super) struct InForce {
     reach: Reach,
     bus: Bus,
+    /// The mark that was there last.
+    mark: Option<String>,
+    /// Settings as they were kept then, for the case that Redis loses them.
+    settings: Vec<(String, String)>,
+    /// Fields of faults that are over and still kept, with the time at which that was first seen.
+    late: BTreeMap<String, u64>,
 }
 
 impl InForce {
     pub(super) const fn new(reach: Reach, bus: Bus) -> Self {
-        Self { reach, bus }
+        Self {
+            reach,
+            bus,
+            mark: None,
+            settings: Vec::new(),
+            late: BTreeMap::new(),
+        }
     }
 
     /// Nothing of an earlier start is in force any more.
@@ -86,47 +124,58 @@ impl InForce {
 
     /// Takes over what is in force and not so here, and renews its life.
     pub(super) async fn look(&mut self) {
-        let _in_order = match &self.reach.app {
+        let app = self.reach.app.clone();
+        let mut in_order = match &app {
             Some(app) => Some(app.commands.lock().await),
             None => None,
         };
-        let kept = match self.bus.kept().await {
-            Ok(kept) => kept,
-            Err(error) => {
-                tracing::debug!(%error, "what is in force cannot be read: {error}");
-                return;
-            }
+        // What is kept is the truth only once it holds what this process did.
+        let is_noted = match &mut in_order {
+            Some(unkept) => note_all(&self.reach, &self.bus, unkept).await,
+            None => true,
         };
-        if kept.is_empty() {
-            // Nobody set anything, or Redis lost it.
-            self.keep_own().await;
+        if !is_noted {
+            // Others cannot end their faults now either.
+            self.late.clear();
             return;
         }
-        self.take_settings(&kept).await;
-        self.take_faults(&kept).await;
+        if let Err(error) = self.take_over().await {
+            tracing::debug!(%error, "what is in force cannot be read: {error}");
+            self.late.clear();
+        }
     }
 
-    async fn keep_own(&self) {
-        let own = self.reach.faults.list().into_iter();
-        let own: Vec<(String, String)> = own
-            .filter(|held| held.is_own)
-            .map(|held| {
-                let fault = NewFault {
-                    id: held.id,
-                    target: held.place.name().to_owned(),
-                    kind: held.kind,
-                    length_ms: held
-                        .ends_at
-                        .map(|end| end.0.saturating_sub(held.began_at.0)),
-                };
-                field_of(&fault, held.began_at.0)
-            })
-            .collect();
-        if !own.is_empty()
-            && let Err(error) = self.bus.keep(&own).await
-        {
-            tracing::debug!(%error, "faults cannot be kept: {error}");
+    async fn take_over(&mut self) -> Result<(), BusError> {
+        let mut kept = self.bus.kept().await?;
+        // Nobody did anything, or Redis lost it, and another process may have kept something since.
+        let is_other = match kept.get(MARK) {
+            None => true,
+            Some(mark) => mark != ANEW && self.mark.as_ref() != Some(mark),
+        };
+        if is_other && self.keep_again().await? {
+            kept = self.bus.kept().await?;
         }
+        self.mark = kept.get(MARK).cloned();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let settings = kept.iter().filter(|(field, _)| field.starts_with(SETTING));
+        self.settings = settings
+            .map(|(field, text)| (field.clone(), text.clone()))
+            .collect();
+        self.take_settings(&kept).await;
+        self.take_faults(&kept, is_other).await;
+        Ok(())
+    }
+
+    /// Keeps the faults that this process began, and settings that nobody has changed since; false where
+    /// there are none.
+    async fn keep_again(&self) -> Result<bool, BusError> {
+        let held = self.reach.faults.list();
+        let own = held.iter().filter(|held| held.is_own).map(field_of);
+        let fields: Vec<(String, String)> = own.chain(self.settings.iter().cloned()).collect();
+        self.bus.keep_missing(&fields).await?;
+        Ok(!fields.is_empty())
     }
 
     async fn take_settings(&self, kept: &BTreeMap<String, String>) {
@@ -148,9 +197,10 @@ impl InForce {
         }
     }
 
-    async fn take_faults(&self, kept: &BTreeMap<String, String>) {
+    /// Where Redis has lost something, other processes have yet to keep their faults again.
+    async fn take_faults(&mut self, kept: &BTreeMap<String, String>, is_incomplete: bool) {
         let now_ms = self.reach.now().0;
-        let mut known = BTreeSet::new();
+        let (mut known, mut late) = (BTreeSet::new(), BTreeMap::new());
         for (field, text) in kept {
             let Some(id) = field.strip_prefix(FAULT) else {
                 continue;
@@ -163,16 +213,23 @@ impl InForce {
             else {
                 continue;
             };
-            if let Some(end) = ends_at_ms.filter(|&end| end <= now_ms) {
-                if now_ms - end > LATE_MS {
+            if ends_at_ms.is_some_and(|end| end <= now_ms) {
+                let since_ms = self.late.get(field).copied().unwrap_or(now_ms);
+                if now_ms.saturating_sub(since_ms) > LATE_MS {
                     self.end_orphan(field, &fault).await;
+                } else {
+                    late.insert(field.clone(), since_ms);
                 }
                 continue;
             }
-            fault.length_ms = ends_at_ms.map(|end| end - now_ms);
+            fault.length_ms = ends_at_ms.map(|end| end.saturating_sub(now_ms));
             if let Err(error) = begin_fault(&self.reach, fault, Taker::Follower) {
                 tracing::debug!("fault {id} does not hold here: {}", error.to_json());
             }
+        }
+        self.late = late;
+        if is_incomplete {
+            return;
         }
         for held in self.reach.faults.list() {
             if !known.contains(held.id.as_str()) {
@@ -193,28 +250,23 @@ impl InForce {
 
 /// Whether the setting has this value here, or means nothing here.
 fn is_so(reach: &Reach, setting: Setting) -> bool {
+    let app = reach.app.as_ref();
+    let limits = |channel| app.map(|app| app.crews.of(channel).limits());
     match setting {
         Setting::Delay(index, ms) => reach.faults.delays_ms().get(index) == Some(&ms),
         Setting::Algorithm(algorithm) => reach.upstreams.algorithm() == algorithm,
         Setting::Paused(..) | Setting::LoadEnabled(_) => true,
-        Setting::Rate(..)
-        | Setting::Concurrency(..)
-        | Setting::Count(..)
-        | Setting::LoadRate(_) => {
-            let Some(app) = &reach.app else {
-                return true;
-            };
-            match setting {
-                Setting::Rate(channel, rate) => {
-                    app.crews.of(channel).limits().rate_per_s.to_bits() == rate.to_bits()
-                }
-                Setting::Concurrency(channel, count) => {
-                    app.crews.of(channel).limits().concurrency == count
-                }
-                Setting::Count(channel, count) => app.crews.of(channel).limits().count == count,
-                Setting::LoadRate(rate) => app.generated.rate().to_bits() == rate.to_bits(),
-                _ => true,
-            }
+        Setting::Rate(channel, rate) => {
+            limits(channel).is_none_or(|limits| limits.rate_per_s.to_bits() == rate.to_bits())
+        }
+        Setting::Concurrency(channel, count) => {
+            limits(channel).is_none_or(|limits| limits.concurrency == count)
+        }
+        Setting::Count(channel, count) => {
+            limits(channel).is_none_or(|limits| limits.count == count)
+        }
+        Setting::LoadRate(rate) => {
+            app.is_none_or(|app| app.generated.rate().to_bits() == rate.to_bits())
         }
     }
 }
@@ -229,25 +281,32 @@ mod tests {
     fn experiments_are_kept_under_their_own_paths_and_pauses_are_not() {
         let values = json!({"simulationRate": 5, "queues.mail.paused": true, "delays.queueing": 7,
             "load.enabled": true});
-        let kept = fields_of(values.as_object().unwrap());
+        let kept = fields_of(values.as_object().unwrap(), |_| true);
         let kept: BTreeMap<String, String> = kept.into_iter().collect();
         let expected = [("set:delays.queueing", "7"), ("set:load.rate_per_s", "5")];
         let expected = expected.map(|(field, text)| (field.to_owned(), text.to_owned()));
         assert_eq!(kept, BTreeMap::from(expected));
+        let still = |setting| setting != Setting::Delay(3, 7);
+        let kept = fields_of(values.as_object().unwrap(), still);
+        assert_eq!(kept, [("set:load.rate_per_s".to_owned(), "5".to_owned())]);
     }
 
     #[test]
     fn a_kept_fault_knows_its_end() {
-        let fault = NewFault {
+        let held = HeldFault {
             id: "ab".to_owned(),
-            target: "smtp".to_owned(),
+            place: Place::Smtp,
             kind: FaultKind::Slow { factor: 3.0 },
-            length_ms: Some(500),
+            began_at: WallMs(1000),
+            ends_at: Some(WallMs(1500)),
+            is_own: true,
         };
-        let (field, text) = field_of(&fault, 1000);
+        let (field, text) = field_of(&held);
         assert_eq!(field, "fault:ab");
         let kept: Kept = serde_json::from_str(&text).unwrap();
         assert_eq!(kept.ends_at_ms, Some(1500));
-        assert_eq!(kept.fault.kind, fault.kind);
+        assert_eq!(kept.fault.length_ms, Some(500));
+        assert_eq!(kept.fault.target, "smtp");
+        assert_eq!(kept.fault.kind, held.kind);
     }
 }

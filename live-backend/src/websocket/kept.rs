@@ -3,6 +3,7 @@
 //! Belongs here: keys in Redis and how long they live. Does not belong here: what the fields mean (control).
 
 use super::bus::{Bus, BusError};
+use crate::security::random_hex;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use std::time::Duration;
 const IN_FORCE_KEY: &str = "flowreel:in-force";
 /// It stays for so long after the last process of the system has looked at it.
 const IN_FORCE_LIFE: Duration = Duration::from_secs(30);
-/// Is there as soon as anything was, so that an end is told from a loss.
-const MARK: &str = "is-kept";
+/// Is there as soon as anything was, and another one after a loss, so that an end is told from a loss.
+pub(crate) const MARK: &str = "is-kept";
+/// The mark where everything was ended at once: nothing was lost.
+pub(crate) const ANEW: &str = "anew";
 
 /// Processes by role and name, with the time at which each last said that it lives, in Redis's seconds.
 pub(crate) const LIVING_KEY: &str = "flowreel:living";
@@ -51,13 +54,28 @@ impl Bus {
 
     /// Keeps these fields.
     pub(crate) async fn keep(&self, fields: &[(String, String)]) -> Result<(), BusError> {
-        let Some(mut redis) = self.redis() else {
+        self.keep_by("HSET", fields).await
+    }
+
+    /// Keeps those of these fields that are not there.
+    pub(crate) async fn keep_missing(&self, fields: &[(String, String)]) -> Result<(), BusError> {
+        self.keep_by("HSETNX", fields).await
+    }
+
+    async fn keep_by(&self, command: &str, fields: &[(String, String)]) -> Result<(), BusError> {
+        let Some(mut redis) = self.redis().filter(|_| !fields.is_empty()) else {
             return Ok(());
         };
         let mut said = redis::pipe();
-        said.atomic().hset(IN_FORCE_KEY, MARK, "1").ignore();
+        said.atomic()
+            .hset_nx(IN_FORCE_KEY, MARK, random_hex::<8>())
+            .ignore();
         for (field, value) in fields {
-            said.hset(IN_FORCE_KEY, field, value).ignore();
+            said.cmd(command)
+                .arg(IN_FORCE_KEY)
+                .arg(field)
+                .arg(value)
+                .ignore();
         }
         said.cmd("PEXPIRE")
             .arg(IN_FORCE_KEY)
@@ -84,7 +102,7 @@ impl Bus {
         };
         let mut said = redis::pipe();
         said.atomic().del(IN_FORCE_KEY).ignore();
-        said.hset(IN_FORCE_KEY, MARK, "1").ignore();
+        said.hset(IN_FORCE_KEY, MARK, ANEW).ignore();
         said.cmd("PEXPIRE")
             .arg(IN_FORCE_KEY)
             .arg(life_ms())

@@ -3,6 +3,7 @@
 use crate::harness::until;
 use crate::roles::{System, log_in, sign_up};
 use flowreel_live_backend::load::Http;
+use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -87,6 +88,103 @@ async fn commands_reach_the_balancer_and_processes_that_start_later() {
     })
     .await;
     log_in(&balancer, "ada").await;
+}
+
+/// Redis gives these commands again, or no longer.
+async fn permit(redis: &mut MultiplexedConnection, sign: char) {
+    let mut rule = redis::cmd("ACL");
+    rule.arg("SETUSER").arg("default");
+    for command in ["hset", "hsetnx", "hdel"] {
+        rule.arg(format!("{sign}{command}"));
+    }
+    let done: String = rule.query_async(redis).await.expect("Redis 6 or later");
+    assert_eq!(done, "OK");
+}
+
+/// What is kept of faults and settings.
+async fn kept(redis: &mut MultiplexedConnection) -> BTreeSet<String> {
+    let mut asked = redis::cmd("HKEYS");
+    asked.arg("flowreel:in-force");
+    asked.query_async(redis).await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_did_not_take_or_has_lost_stays_in_force_until_it_is_ended() {
+    let Some(system) = System::start(&[]).await else {
+        return;
+    };
+    let mut redis = system.redis().connection().await;
+    let [first, second, third] = [1, 2, 3].map(|index| Http::new(&system.server_url(index)));
+    let servers = [&first, &second, &third];
+    let hold = async |ids: &BTreeSet<&str>| {
+        until("the faults to hold everywhere", async || {
+            for server in servers {
+                let now = in_force(server, &system).await;
+                let faults = now["faults"].as_array().expect("a list").iter();
+                let held: BTreeSet<&str> = faults.filter_map(|it| it["id"].as_str()).collect();
+                if held != *ids {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    };
+    let set = json!({"set": {"delays.queueing": 1}});
+    control(&first, &system, &set).await;
+
+    // Redis refuses to keep a fault, and later that it is over; both are kept once it can be.
+    permit(&mut redis, '-').await;
+    let slow = json!({"fault": {"target": "smtp", "kind": "slow", "factor": 2}});
+    let begun = control(&first, &system, &slow).await;
+    let id = begun["fault"]["id"].as_str().expect("an id").to_owned();
+    let field = format!("fault:{id}");
+    assert!(!kept(&mut redis).await.contains(&field));
+    permit(&mut redis, '+').await;
+    until("the fault to be kept", async || {
+        let mut redis = redis.clone();
+        kept(&mut redis).await.contains(&field).then_some(())
+    })
+    .await;
+    hold(&BTreeSet::from([id.as_str()])).await;
+    permit(&mut redis, '-').await;
+    control(&first, &system, &json!({"end": id})).await;
+    assert!(kept(&mut redis).await.contains(&field));
+    permit(&mut redis, '+').await;
+    until("the fault to be kept no longer", async || {
+        let mut redis = redis.clone();
+        (!kept(&mut redis).await.contains(&field)).then_some(())
+    })
+    .await;
+    hold(&BTreeSet::new()).await;
+
+    // Redis loses what two servers began and a third process set.
+    let of_first = control(&first, &system, &slow).await;
+    let of_second = control(&second, &system, &slow).await;
+    let ids = [&of_first, &of_second].map(|begun| begun["fault"]["id"].as_str().expect("an id"));
+    let mut fields = BTreeSet::from(ids.map(|id| format!("fault:{id}")));
+    fields.insert("set:delays.queueing".to_owned());
+    hold(&BTreeSet::from(ids)).await;
+    assert!(kept(&mut redis).await.is_superset(&fields));
+    let lost: u64 = redis::cmd("DEL")
+        .arg("flowreel:in-force")
+        .query_async(&mut redis)
+        .await
+        .expect("an answer");
+    assert_eq!(lost, 1);
+    // Another command is kept before anybody has looked.
+    control(&third, &system, &json!({"set": {"delays.loadBalancer": 1}})).await;
+    fields.insert("set:delays.loadBalancer".to_owned());
+    until("everything to be kept again", async || {
+        let mut redis = redis.clone();
+        kept(&mut redis).await.is_superset(&fields).then_some(())
+    })
+    .await;
+    hold(&BTreeSet::from(ids)).await;
+    for id in ids {
+        control(&third, &system, &json!({"end": id})).await;
+    }
+    hold(&BTreeSet::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
