@@ -85,6 +85,10 @@ impl ServerSockets {
 #[derive(Clone, Copy)]
 struct Owner(UserId);
 
+/// It counts, or would have counted, as one that has proved it.
+#[derive(Clone, Copy)]
+struct Counted;
+
 /// Done once the client has proved who it is, or has left.
 #[derive(Clone)]
 struct Settled(CancellationToken);
@@ -264,7 +268,9 @@ impl Gateway {
         self.live_view
             .audience()
             .authenticated(socket.id, user, now);
-        self.telemetry.connection_authenticated(user.0);
+        if socket.extensions.insert(Counted).is_none() {
+            self.telemetry.connection_authenticated(user.0);
+        }
         self.telemetry.room_joined(member_count);
         self.sockets.say(user, server).await;
         settle(socket);
@@ -373,7 +379,9 @@ impl Gateway {
             }
             gateway.live_view.audience().closed(socket.id);
             let open = gateway.sockets.closed();
-            gateway.telemetry.connection_closed(open, owner.is_some());
+            // Whoever counts it after this finds it counted.
+            let was_counted = socket.extensions.insert(Counted).is_some();
+            gateway.telemetry.connection_closed(open, was_counted);
         });
     }
 }

@@ -141,6 +141,37 @@ async fn a_ping_is_answered_within_100_ms() {
     assert!(taken[20] < Duration::from_millis(100), "{taken:?}");
 }
 
+#[tokio::test]
+async fn a_socket_that_proves_its_user_twice_counts_once() {
+    let folder = Folder::new();
+    let backend = Backend::start(folder.path(), &[]);
+    let (ada, ben) = (
+        backend.quiet_user("ada").await,
+        backend.quiet_user("ben").await,
+    );
+    let counts = async |connections: u64| {
+        until("the connections to be counted", async || {
+            let card = backend.status().await["websocket"].take();
+            let is_so = card["totalConnections"] == connections;
+            is_so.then(|| card["authenticatedConnections"].as_u64())
+        })
+        .await
+    };
+    let mut socket = socket_of(&backend, &ada).await;
+    // Again, and then as somebody else.
+    for session in [&ada, &ben] {
+        let token = session["sessionToken"].as_str().expect("a token");
+        let answer = socket.authenticate(token).await.expect("auth:success");
+        assert_eq!(answer["userId"], session["userId"]);
+    }
+    let other = socket_of(&backend, &ada).await;
+    drop(socket);
+    online_count(&backend, 1).await;
+    assert_eq!(counts(1).await, Some(1));
+    drop(other);
+    assert_eq!(counts(0).await, Some(0));
+}
+
 fn of_kinds<'a>(events: &'a [StageEvent], kinds: &[EventKind]) -> Vec<&'a StageEvent> {
     let is_one = |event: &&StageEvent| kinds.contains(&event.kind);
     events.iter().filter(is_one).collect()
