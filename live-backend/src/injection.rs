@@ -102,14 +102,16 @@ impl Generated {
 
     /// The number of the loop to begin; `None` where one goes on here already.
     fn begin(&self) -> Option<u64> {
-        let is_new = self.plan.send_if_modified(|plan| {
-            let is_new = plan.load != Load::Here;
-            if is_new {
+        let mut begun = None;
+        self.plan.send_if_modified(|plan| {
+            if plan.load != Load::Here {
                 plan.switch(Load::Here);
+                // Read under the lock: the next switch may come at once.
+                begun = Some(plan.number);
             }
-            is_new
+            begun.is_some()
         });
-        is_new.then(|| self.plan.borrow().number)
+        begun
     }
 
     /// Undoes [`Self::begin`], where nobody has switched since.
@@ -389,6 +391,7 @@ fn made_up_address() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn one_loop_at_most_generates_load_and_the_last_asked_process_has_it() {
@@ -409,5 +412,28 @@ mod tests {
         assert_eq!(generated.begin(), None);
         generated.stop();
         assert!(!generated.is_on());
+    }
+
+    #[test]
+    fn a_loop_never_goes_by_the_number_of_the_switch_that_ended_it() {
+        const LOOPS: u32 = 200_000;
+        let generated = Generated::default();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    if generated.is_on() {
+                        generated.stop();
+                    }
+                }
+            });
+            let wrong = (0..LOOPS).find_map(|_| {
+                let number = generated.begin()?;
+                let plan = *generated.plan.borrow();
+                (plan.number == number && plan.load != Load::Here).then_some(plan)
+            });
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(wrong, None);
+        });
     }
 }
