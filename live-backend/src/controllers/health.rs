@@ -42,15 +42,17 @@ pub(crate) async fn report(
     name: &'static str,
     headers: &HeaderMap,
 ) -> (StatusCode, HeaderMap, Json<Health>) {
+    let is_from_balancer = record::is_from_balancer(headers, &app.hop_secret);
+    if is_from_balancer {
+        // Before the store is asked: a slow one says nothing about the balancer.
+        app.live_view.balancer_asked();
+    }
     let (is_ready, has_store) = (app.is_ready(), app.store.is_well().await);
     let has_room = app.service.check_room().is_ok();
     let up = |is_up: bool| if is_up { "up" } else { "down" };
     let is_healthy = is_ready && has_store && has_room;
-    if record::is_from_balancer(headers, &app.hop_secret) {
-        app.live_view.balancer_asked();
-        if !is_ready {
-            app.told_balancer();
-        }
+    if is_from_balancer && !is_ready {
+        app.told_balancer();
     }
     let status = if !is_ready {
         "draining"

@@ -80,7 +80,7 @@ struct Inner {
     rates: Mutex<Rates>,
     /// Told with the next batch.
     pending: Mutex<Vec<Payload>>,
-    /// When the balancer last asked how a server of this process is.
+    /// When the balancer last asked how a server of this process is; 0 is never.
     asked_at_ns: AtomicU64,
 }
 

@@ -192,7 +192,7 @@ impl LiveView {
         let silence_ns = parts.telemetry.now().0.saturating_sub(asked_at);
         !parts.stopping.is_cancelled()
             && !parts.faults.is_down(Place::Balancer)
-            && (parts.has_balancer || silence_ns < SILENCE_NS)
+            && (parts.has_balancer || (asked_at != 0 && silence_ns < SILENCE_NS))
     }
 
     /// The balancer asked one of this process's servers how it is: it lives.
