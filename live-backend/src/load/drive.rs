@@ -18,13 +18,10 @@ use crate::telemetry::{Class, Clock};
 use flowreel_engine::model::time::TimeNs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Age at which a session's token is renewed; it is good for fifteen minutes.
-const RENEWAL: Duration = Duration::from_secs(600);
 /// Reports on their way to the ledger.
 const REPORT_CAPACITY: usize = 65_536;
 
@@ -42,7 +39,13 @@ pub async fn run(settings: &LoadSettings, clock: Clock) -> Result<LoadReport, Lo
         counts: Arc::new(SocketCounts::new()),
         stop: CancellationToken::new(),
     };
-    let users = crowd::create_users(settings, &http, clock).await?;
+    let signed_up_from = clock.now();
+    let users = Arc::new(crowd::create_users(settings, &http, clock).await?);
+    let since = renewal::catch_up(&users, &http, clock, signed_up_from, renewal::AGE).await;
+    // Ends with this function.
+    let mut renewing = JoinSet::new();
+    let fresh = renewal::keep_fresh(Arc::clone(&users), http.clone(), clock, since, renewal::AGE);
+    renewing.spawn(fresh);
     let mut listening = JoinSet::new();
     let connected = crowd::connect(settings, &users, &ear, &mut listening).await?;
     crowd::settle(&users, &mut news, clock).await;
@@ -114,7 +117,7 @@ fn sockets(settings: &LoadSettings, connected: &Times, counts: &SocketCounts) ->
 async fn drive(
     settings: &LoadSettings,
     http: &Http,
-    users: Vec<User>,
+    users: Arc<Vec<User>>,
     ear: &Ear,
     news: &mut Receiver<Heard>,
 ) -> Result<Tally, LoadError> {
@@ -125,15 +128,11 @@ async fn drive(
     let (reports, mut answers) = channel(REPORT_CAPACITY);
     let actors = Actors {
         http: http.clone(),
-        users: Arc::new(users),
+        users,
         clock,
         reports,
         tickets: Arc::new(AtomicU64::new(0)),
     };
-    // Ends with this function.
-    let mut renewing = JoinSet::new();
-    let users = Arc::clone(&actors.users);
-    renewing.spawn(renewal::keep_fresh(users, http.clone(), clock, RENEWAL));
     let mut making = JoinSet::new();
     making.spawn(traffic::make(settings.clone(), actors, begin));
     let mut ledger = Ledger::new(begin, measured_from);

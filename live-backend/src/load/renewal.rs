@@ -10,7 +10,9 @@ use flowreel_engine::model::time::TimeNs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Pause after a renewal that did not work.
+/// Age at which a session's token is renewed; it is good for fifteen minutes.
+pub(super) const AGE: Duration = Duration::from_secs(600);
+/// Pause after renewals that did not work.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The tokens of one session.
@@ -52,19 +54,61 @@ impl Session {
     }
 }
 
-/// Renews the tokens of all users, one after the other, whenever that much time has passed.
-pub(super) async fn keep_fresh(users: Arc<Vec<User>>, http: Http, clock: Clock, every: Duration) {
-    let mut due = clock.now();
+/// Renews all tokens where the oldest is past that age already; the answer is when the oldest was made.
+pub(super) async fn catch_up(
+    users: &[User],
+    http: &Http,
+    clock: Clock,
+    since: TimeNs,
+    age: Duration,
+) -> TimeNs {
+    let now = clock.now();
+    if now < after(since, age) {
+        return since;
+    }
+    renew_all(users, http, clock, after(now, age)).await;
+    now
+}
+
+/// Renews the tokens of all users, the oldest of which is from `since`, whenever it has reached that age.
+pub(super) async fn keep_fresh(
+    users: Arc<Vec<User>>,
+    http: Http,
+    clock: Clock,
+    mut since: TimeNs,
+    age: Duration,
+) {
     loop {
-        due = after(due, every);
-        clock.sleep_until(due).await;
-        for user in users.iter() {
-            while let Err(error) = renew(user, &http).await {
-                let email = &user.email;
-                tracing::warn!(%error, "the session of {email} cannot be renewed yet: {error}");
-                clock.sleep_until(after(clock.now(), PAUSE)).await;
+        clock.sleep_until(after(since, age)).await;
+        since = clock.now();
+        renew_all(&users, &http, clock, after(since, age)).await;
+    }
+}
+
+/// One after the other; who cannot be renewed is tried again until then, and keeps nobody else waiting.
+async fn renew_all(users: &[User], http: &Http, clock: Clock, until: TimeNs) {
+    let mut left: Vec<&User> = users.iter().collect();
+    loop {
+        let (mut failed, mut reason) = (Vec::new(), None);
+        for user in left {
+            if let Err(error) = renew(user, http).await {
+                reason.get_or_insert(error);
+                failed.push(user);
             }
         }
+        let (Some(first), Some(error)) = (failed.first(), reason) else {
+            return;
+        };
+        let (count, email) = (failed.len(), &first.email);
+        tracing::warn!(
+            %error,
+            "{count} sessions cannot be renewed yet, the first is that of {email}: {error}"
+        );
+        clock.sleep_until(after(clock.now(), PAUSE)).await;
+        if clock.now() >= until {
+            return;
+        }
+        left = failed;
     }
 }
 
@@ -95,6 +139,7 @@ mod tests {
     use axum::{Json, Router};
     use serde_json::{Value, json};
     use std::sync::atomic::{AtomicU64, Ordering};
+    use tokio::task::JoinSet;
     use tokio_util::sync::CancellationToken;
 
     /// Tokens of the first request that came, of the second and so on; refresh tokens are good once.
@@ -113,39 +158,105 @@ mod tests {
         (StatusCode::CREATED, Json(opened))
     }
 
+    fn user(email: &str, refresh_token: &str) -> User {
+        User {
+            email: email.to_owned(),
+            password: "p".to_owned(),
+            id: "1".to_owned(),
+            session: Arc::new(Session::new(LoggedIn {
+                user_id: "1".to_owned(),
+                session_token: "a0".to_owned(),
+                refresh_token: refresh_token.to_owned(),
+            })),
+            expected: Arc::default(),
+        }
+    }
+
+    /// A backend that answers requests for a session so; its URL.
+    async fn serve(
+        tasks: &mut JoinSet<()>,
+        answer: impl Fn(&Value) -> (StatusCode, Json<Value>) + Clone + Send + Sync + 'static,
+    ) -> String {
+        let answering = post(async move |Json(asked): Json<Value>| answer(&asked));
+        let routes = Router::new().route("/api/session", answering);
+        let listener = server::bind("test", 0).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tasks.spawn(server::serve(listener, routes, CancellationToken::new()));
+        url
+    }
+
+    async fn has_another_token(user: &User, than: &str) {
+        let renewed = async {
+            while user.token() == than {
+                tokio::task::yield_now().await;
+            }
+        };
+        let renewed = tokio::time::timeout(Duration::from_secs(30), renewed).await;
+        renewed.expect("another token");
+    }
+
     #[tokio::test]
     async fn a_long_run_has_fresh_tokens_even_where_one_was_used_already() {
         for (refresh_token, first) in [("r0", "a1"), ("lost", "a2")] {
             let count = Arc::new(AtomicU64::new(0));
-            let answering = post(async move |Json(asked): Json<Value>| session(&asked, &count));
-            let routes = Router::new().route("/api/session", answering);
-            let listener = server::bind("test", 0).await.unwrap();
-            let url = format!("http://{}", listener.local_addr().unwrap());
-            let mut tasks = tokio::task::JoinSet::new();
-            tasks.spawn(server::serve(listener, routes, CancellationToken::new()));
-            let user = User {
-                email: "ada@load.example".to_owned(),
-                password: "p".to_owned(),
-                id: "1".to_owned(),
-                session: Arc::new(Session::new(LoggedIn {
-                    user_id: "1".to_owned(),
-                    session_token: "a0".to_owned(),
-                    refresh_token: refresh_token.to_owned(),
-                })),
-                expected: Arc::default(),
-            };
+            let mut tasks = JoinSet::new();
+            let url = serve(&mut tasks, move |asked| session(asked, &count)).await;
+            let user = user("ada@load.example", refresh_token);
             renew(&user, &Http::new(&url)).await.unwrap();
             assert_eq!(user.token(), first);
-            let users = Arc::new(vec![user.clone()]);
-            let every = Duration::from_millis(1);
-            tasks.spawn(keep_fresh(users, Http::new(&url), Clock::start(), every));
-            let renewed = async {
-                while user.token() == first {
-                    tokio::task::yield_now().await;
-                }
-            };
-            let renewed = tokio::time::timeout(Duration::from_secs(30), renewed).await;
-            renewed.expect("another token");
+            let (users, clock) = (Arc::new(vec![user.clone()]), Clock::start());
+            let age = Duration::from_millis(1);
+            let mut renewing = JoinSet::new();
+            renewing.spawn(keep_fresh(users, Http::new(&url), clock, clock.now(), age));
+            has_another_token(&user, first).await;
         }
+    }
+
+    #[tokio::test]
+    async fn tokens_are_renewed_by_their_age_and_not_by_that_of_the_requests() {
+        let count = Arc::new(AtomicU64::new(0));
+        let mut tasks = JoinSet::new();
+        let url = serve(&mut tasks, move |asked| session(asked, &count)).await;
+        let (user, http) = (user("ada@load.example", "r0"), Http::new(&url));
+        let users = Arc::new(vec![user.clone()]);
+        // Signing up took ten minutes.
+        let began = Clock::start().wall_ns() - 600_000_000_000;
+        let clock = Clock::joining(began);
+        let hour = Duration::from_secs(3600);
+        let since = catch_up(&users, &http, clock, TimeNs(0), hour).await;
+        assert_eq!((since, user.token()), (TimeNs(0), "a0".to_owned()));
+        let since = catch_up(&users, &http, clock, TimeNs(0), AGE).await;
+        assert!(since.0 >= 600_000_000_000, "{since:?}");
+        assert_eq!(user.token(), "a1");
+        let mut renewing = JoinSet::new();
+        renewing.spawn(keep_fresh(users, http, clock, TimeNs(0), AGE));
+        has_another_token(&user, "a1").await;
+    }
+
+    #[tokio::test]
+    async fn one_session_that_cannot_be_renewed_keeps_no_other_waiting() {
+        let count = Arc::new(AtomicU64::new(0));
+        let mut tasks = JoinSet::new();
+        let answer = move |asked: &Value| {
+            if asked["refreshToken"] == "gone" || asked["email"] == "eve@load.example" {
+                let error = json!({"error": {"code": "unauthorized", "message": "gone"}});
+                return (StatusCode::UNAUTHORIZED, Json(error));
+            }
+            session(asked, &count)
+        };
+        let url = serve(&mut tasks, answer).await;
+        let (eve, ada) = (
+            user("eve@load.example", "gone"),
+            user("ada@load.example", "r0"),
+        );
+        let users = Arc::new(vec![eve.clone(), ada.clone()]);
+        let (http, clock) = (Http::new(&url), Clock::start());
+        let mut renewing = JoinSet::new();
+        let age = Duration::from_millis(1);
+        renewing.spawn(keep_fresh(users, http, clock, clock.now(), age));
+        has_another_token(&ada, "a0").await;
+        // She is not forgotten, and the others' next turn comes all the same.
+        has_another_token(&ada, "a1").await;
+        assert_eq!(eve.token(), "a0");
     }
 }
