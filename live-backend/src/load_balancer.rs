@@ -187,12 +187,17 @@ impl Inner {
         visit: Option<Visit>,
         id: &str,
     ) -> Result<Response<Body>, AppError> {
-        let upgrade = forward::take_upgrade(&mut request);
-        if upgrade.is_some() && !self.upstreams.has_room_for_tunnel() {
-            end(visit);
-            let message = "too many sockets are open, try again";
-            return Err(AppError::unavailable("busy", message));
-        }
+        let upgrade = match forward::take_upgrade(&mut request) {
+            None => None,
+            Some(client) => {
+                let Some(room) = self.upstreams.take_room() else {
+                    end(visit);
+                    let message = "too many sockets are open, try again";
+                    return Err(AppError::unavailable("busy", message));
+                };
+                Some((client, room))
+            }
+        };
         let (mut head, body) = request.into_parts();
         let (body, _room) = match self.bodies.read(body).await {
             Ok(read) => read,
@@ -225,12 +230,14 @@ impl Inner {
         mut visit: Option<Visit>,
     ) -> Result<Response<Body>, AppError> {
         let wanted = asked.as_ref().and_then(|asked| self.sticky.wanted(asked));
-        let (mut tried, mut is_short) = (Vec::new(), false);
+        let (mut tried, mut is_short, mut is_cut) = (Vec::new(), false, false);
         loop {
             let Some((upstream, reason)) = self.upstreams.choose(wanted, &tried) else {
                 end(visit);
                 return Err(if is_short {
                     AppError::unavailable("busy", "too many connections are open, try again")
+                } else if is_cut {
+                    broke_off()
                 } else {
                     no_server(!tried.is_empty())
                 });
@@ -270,6 +277,7 @@ impl Inner {
                 }
                 Err(UpstreamFault::Cut(cut)) => {
                     passing = *cut;
+                    is_cut = true;
                     tried.push(upstream.index);
                 }
                 Err(UpstreamFault::Late) => {

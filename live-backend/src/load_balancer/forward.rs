@@ -5,7 +5,7 @@
 use super::line::{AnswerBody, AskFault, Line, Outgoing};
 use super::sticky;
 use super::tunnel::{self, End};
-use super::upstream::Upstream;
+use super::upstream::{Room, Tunnel, Upstream};
 use crate::middleware::record::{self, FORWARDED_FOR, PROXIED};
 use crate::telemetry::Stamp;
 use crate::telemetry::journey::{PART_HEADER, TIME_HEADER};
@@ -59,10 +59,13 @@ pub(super) struct ClientUpgrade {
     on_upgrade: OnUpgrade,
 }
 
+/// A client that wants another protocol, and the room that its connection has.
+type Opening = (ClientUpgrade, Room);
+
 /// A request as a server will see it, whichever that is.
 pub(super) struct Passing {
     request: Outgoing,
-    upgrade: Option<ClientUpgrade>,
+    upgrade: Option<Opening>,
 }
 
 /// Why a server did not answer.
@@ -89,12 +92,12 @@ pub(super) struct Forwarder {
 
 impl Passing {
     /// Takes the request over; what speaks of the client's connection is removed already.
-    pub(super) fn new(head: Parts, body: Bytes, upgrade: Option<ClientUpgrade>) -> Self {
+    pub(super) fn new(head: Parts, body: Bytes, upgrade: Option<Opening>) -> Self {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = in_origin_form(head.uri);
         *request.headers_mut() = head.headers;
-        if let Some(upgrade) = &upgrade {
+        if let Some((upgrade, _room)) = &upgrade {
             let headers = request.headers_mut();
             headers.insert(header::UPGRADE, upgrade.protocol.clone());
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -175,8 +178,8 @@ impl Forwarder {
             Answered::Whole(response, line) => {
                 let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 match upgrade.filter(|_| is_upgraded) {
-                    Some(client) => {
-                        self.join(client.on_upgrade, line, upstream);
+                    Some((client, room)) => {
+                        self.join(client.on_upgrade, line, upstream.begin_tunnel(room));
                         Ok(response.map(|_none| Body::empty()))
                     }
                     None => Ok(whole(response, line, upstream)),
@@ -187,9 +190,8 @@ impl Forwarder {
     }
 
     /// Passes bytes both ways until both sides end or the program stops.
-    fn join(&self, client: OnUpgrade, line: Line, upstream: &Arc<Upstream>) {
+    fn join(&self, client: OnUpgrade, line: Line, open: Tunnel) {
         let stop = self.stop.clone();
-        let open = upstream.begin_tunnel();
         let joined = async move {
             // The line's stream is there at once; the client's comes when it has its answer.
             let (Some((stream, read)), Ok(client)) = (line.into_stream().await, client.await)
@@ -221,7 +223,7 @@ enum Answered {
     Unsent(Box<Outgoing>),
 }
 
-fn refused(request: Outgoing, upgrade: Option<ClientUpgrade>, is_ours: bool) -> UpstreamFault {
+fn refused(request: Outgoing, upgrade: Option<Opening>, is_ours: bool) -> UpstreamFault {
     UpstreamFault::Refused {
         unsent: Box::new(Passing { request, upgrade }),
         is_ours,

@@ -9,6 +9,7 @@ use axum::routing::any;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
 
 struct Running {
     url: String,
@@ -16,12 +17,16 @@ struct Running {
     tracker: TaskTracker,
     stop: CancellationToken,
     recorder: Recorder,
+    /// Servers that hold their answers give them once this is so.
+    may_answer: CancellationToken,
 }
 
 /// How a server behaves.
 #[derive(Clone, Copy, PartialEq)]
 enum Serving {
     Answers,
+    /// Once it may.
+    Holds,
     HangsUp,
     Not,
 }
@@ -46,6 +51,7 @@ async fn start_before(all: [Serving; 3]) -> Running {
     )
     .unwrap();
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let may_answer = CancellationToken::new();
     let mut servers = Vec::new();
     for (place, serving) in Place::SERVERS.into_iter().zip(all) {
         let listener = server::bind("test server", 0).await.unwrap();
@@ -58,8 +64,14 @@ async fn start_before(all: [Serving; 3]) -> Running {
                     () = hang_up(listener) => {}
                 }
             });
-        } else if serving == Serving::Answers {
-            let routes = Router::new().fallback(any(move || async move { place.name() }));
+        } else if serving != Serving::Not {
+            let waits = (serving == Serving::Holds).then(|| may_answer.clone());
+            let routes = Router::new().fallback(any(move || async move {
+                if let Some(may_answer) = waits {
+                    may_answer.cancelled().await;
+                }
+                place.name()
+            }));
             tracker.spawn(server::serve(listener, routes, stop.clone()));
         }
     }
@@ -88,6 +100,7 @@ async fn start_before(all: [Serving; 3]) -> Running {
         tracker,
         stop,
         recorder,
+        may_answer,
     }
 }
 
@@ -137,21 +150,43 @@ async fn requests_avoid_servers_that_refuse_connections() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_past_the_limit_are_refused_and_requests_are_served() {
     let running = start([true; 3]).await;
-    let server = &running.upstreams.all()[0];
-    let mut open: Vec<_> = (0..5).map(|_| server.begin_tunnel()).collect();
-    let ask = async || {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let request = Request::get(format!("{}/socket.io/?EIO=4", running.url))
-            .header("connection", "upgrade")
-            .header("upgrade", "websocket");
-        let request = request.body(Body::empty()).unwrap();
-        client.request(request).await.unwrap().status()
-    };
+    let mut open: Vec<_> = (0..5)
+        .filter_map(|_| running.upstreams.take_room())
+        .collect();
+    let ask = async || ask_for_socket(running.url.clone()).await;
     assert_eq!(ask().await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(running.post("/api/logins").await.0, StatusCode::OK);
     open.pop();
     assert_eq!(ask().await, StatusCode::OK);
+    // One that came to nothing left its room.
+    assert_eq!(ask().await, StatusCode::OK);
     drop(open);
+    assert_eq!(running.anomalies().await, 0);
+}
+
+async fn ask_for_socket(url: String) -> StatusCode {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::get(format!("{url}/socket.io/?EIO=4"))
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket");
+    let request = request.body(Body::empty()).unwrap();
+    client.request(request).await.unwrap().status()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_are_being_opened_count_towards_the_limit() {
+    let running = start_before([Serving::Holds; 3]).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        asking.spawn(ask_for_socket(running.url.clone()));
+    }
+    for _ in 0..7 {
+        let refused = tokio::time::timeout(Duration::from_secs(30), asking.join_next()).await;
+        let status = refused.expect("no server has answered").unwrap().unwrap();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    running.may_answer.cancel();
+    assert_eq!(asking.join_all().await, [StatusCode::OK; 5]);
     assert_eq!(running.anomalies().await, 0);
 }
 
@@ -179,6 +214,20 @@ async fn what_only_reads_is_asked_elsewhere_when_its_server_breaks_off() {
     let (ok, cut) = (StatusCode::OK, StatusCode::BAD_GATEWAY);
     assert_eq!(answers[..3], [ok; 3]);
     assert_eq!(answers[3..].iter().filter(|&&it| it == cut).count(), 2);
+    assert_eq!(running.anomalies().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_every_server_breaks_off_the_answer_says_so() {
+    let running = start_before([Serving::HangsUp; 3]).await;
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::get(format!("{}/api/health", running.url));
+    let request = request.body(Body::empty()).unwrap();
+    let response = client.request(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    assert!(body.contains("broke off"), "{body}");
     assert_eq!(running.anomalies().await, 0);
 }
 

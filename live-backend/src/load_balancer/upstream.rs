@@ -58,12 +58,24 @@ impl Algorithm {
     }
 }
 
+/// Room for one upgraded connection, from before a server is asked for it until it is over.
+pub(super) struct Room(Arc<AtomicU64>);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// An upgraded connection to a server; over when dropped.
-pub(super) struct Tunnel(Arc<Upstream>);
+pub(super) struct Tunnel {
+    upstream: Arc<Upstream>,
+    _room: Room,
+}
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        self.0.tunnels.fetch_sub(1, Ordering::Relaxed);
+        self.upstream.tunnels.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -110,9 +122,12 @@ impl Upstream {
         self.in_progress_count() + self.tunnels.load(Ordering::Relaxed)
     }
 
-    pub(super) fn begin_tunnel(self: &Arc<Self>) -> Tunnel {
+    pub(super) fn begin_tunnel(self: &Arc<Self>, room: Room) -> Tunnel {
         self.tunnels.fetch_add(1, Ordering::Relaxed);
-        Tunnel(Arc::clone(self))
+        Tunnel {
+            upstream: Arc::clone(self),
+            _room: room,
+        }
     }
 
     pub(super) fn begin(&self) -> Busy<'_> {
@@ -161,6 +176,8 @@ pub(crate) struct Upstreams {
     /// Upgraded connections to all servers together: as many as the system gives handles for, less an
     /// eighth, so that requests are still served.
     pub(super) tunnels_max: u64,
+    /// Those that are open, and those being opened.
+    tunnels: Arc<AtomicU64>,
 }
 
 impl Upstreams {
@@ -176,6 +193,7 @@ impl Upstreams {
             turn: AtomicUsize::new(0),
             algorithm: AtomicU8::new(Algorithm::RoundRobin as u8),
             tunnels_max: open_files::allowed() / 8 * 7 / TUNNEL_HANDLES,
+            tunnels: Arc::default(),
         }
     }
 
@@ -197,10 +215,13 @@ impl Upstreams {
         &self.servers
     }
 
-    /// Whether another connection may be upgraded.
-    pub(super) fn has_room_for_tunnel(&self) -> bool {
-        let open = |upstream: &Arc<Upstream>| upstream.tunnels.load(Ordering::Relaxed);
-        self.servers.iter().map(open).sum::<u64>() < self.tunnels_max
+    /// Takes the room of another connection that is to be upgraded, where there is some.
+    pub(super) fn take_room(&self) -> Option<Room> {
+        let more = |count| (count < self.tunnels_max).then_some(count + 1);
+        self.tunnels
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()?;
+        Some(Room(Arc::clone(&self.tunnels)))
     }
 
     /// The wanted server where it is healthy, else one by the algorithm; none tried before.
@@ -285,7 +306,10 @@ mod tests {
         upstreams.set_algorithm(Algorithm::LeastConnections);
         let busy: Vec<Busy<'_>> = [0, 0, 2].map(|index| upstreams.all()[index].begin()).into();
         assert_eq!(chosen(&upstreams, None, &[]), Some(1));
-        let tunnels = [1, 1, 1].map(|index: usize| upstreams.all()[index].begin_tunnel());
+        let tunnels = [1, 1, 1].map(|index: usize| {
+            let room = upstreams.take_room().expect("room");
+            upstreams.all()[index].begin_tunnel(room)
+        });
         assert_eq!(chosen(&upstreams, None, &[]), Some(2));
         drop(busy);
         // Equals take turns.
@@ -307,13 +331,22 @@ mod tests {
         let mut upstreams = three();
         assert!(upstreams.tunnels_max > 0, "by the handles there are");
         upstreams.tunnels_max = 4;
-        let open = |index: usize| upstreams.all()[index].begin_tunnel();
-        let mut tunnels: Vec<Tunnel> = (0..3).map(open).collect();
-        assert!(upstreams.has_room_for_tunnel());
-        tunnels.push(open(0));
-        assert!(!upstreams.has_room_for_tunnel());
+        let open = |index: usize| {
+            let room = upstreams.take_room()?;
+            Some(upstreams.all()[index].begin_tunnel(room))
+        };
+        let mut tunnels: Vec<Tunnel> = (0..3).filter_map(open).collect();
+        let opening = upstreams.take_room();
+        assert!(opening.is_some());
+        assert!(open(0).is_none(), "one that is being opened counts");
+        drop(opening);
+        tunnels.extend(open(0));
+        assert_eq!(tunnels.len(), 4);
+        assert!(open(0).is_none());
         tunnels.pop();
-        assert!(upstreams.has_room_for_tunnel());
+        assert!(open(2).is_some());
+        drop(tunnels);
+        assert_eq!(upstreams.tunnels.load(Ordering::Relaxed), 0);
     }
 
     #[test]
