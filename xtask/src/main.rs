@@ -10,6 +10,7 @@ mod dist;
 mod environment;
 mod fuzz;
 mod machine;
+mod named_tests;
 mod process;
 mod record_failures;
 mod services;

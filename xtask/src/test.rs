@@ -13,7 +13,7 @@ mod second_reader;
 use crate::environment::Environment;
 use crate::machine::{self, Need};
 use crate::steps::{Ending, Steps};
-use crate::{Outcome, fuzz, process, services, talk, tidy};
+use crate::{Outcome, fuzz, named_tests, process, services, talk, tidy};
 use anyhow::Result;
 
 /// Builds the programs. `--examples` (there are none) makes cargo count the features of
@@ -161,6 +161,8 @@ fn run_the_tests(environment: &Environment, steps: &mut Steps, long: bool) {
 
 /// The tests that come in two sizes, in the large one; they are long and load the machine, so one by one.
 fn many(environment: &Environment) -> Result<Ending> {
+    let all = named_tests::of(environment, "flowreel-live-backend")?;
+    named_tests::all_match(&all, &LARGE_TESTS)?;
     let mut command = environment.cargo(&["test", "--locked", "-p", "flowreel-live-backend"]);
     command
         .args(["--test", "it", "--", "--test-threads", "1"])
