@@ -25,15 +25,7 @@ const THREAD_COUNT: usize = 8;
 const SAMPLE_COUNT: u64 = 16 * BURST;
 
 fn recorder() -> Recorder {
-    let topology = live_topology(&TopologySettings {
-        balancer_port: 8000,
-        server_ports: [5001, 5002, 5003],
-        websocket_port: 8000,
-        mail_worker_servers: 5,
-        mail_rate_per_s: 5.0,
-        in_app_worker_servers: 10,
-        in_app_rate_per_s: 10.0,
-    });
+    let topology = live_topology(&TopologySettings::default());
     Recorder::start(Clock::start(), topology, &RecordingSettings::default())
         .expect("a thread can be had")
 }

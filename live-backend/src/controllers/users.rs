@@ -4,6 +4,7 @@
 
 use crate::error::AppError;
 use crate::middleware::body::Fields;
+use crate::middleware::caller::Caller;
 use crate::models::{Role, UserId};
 use crate::router::ServerState;
 use crate::store::roles::RoleChange;
@@ -22,15 +23,11 @@ pub(crate) struct Changed {
 /// It counts from the user's next access token on.
 pub(crate) async fn set_role(
     State(server): State<ServerState>,
+    caller: Caller,
     Path(user_id): Path<String>,
     fields: Fields,
 ) -> Result<Json<Changed>, AppError> {
-    let user_id = UserId::parse(&user_id).ok_or_else(|| {
-        AppError::bad_request(
-            "invalid_user_id",
-            "the userId in the address is a whole number",
-        )
-    })?;
+    let user_id = caller.acting_for(&user_id)?;
     let role = Role::from_name(&fields.text("role", 16)?)
         .ok_or_else(|| AppError::field("role", "role is user or admin"))?;
     let app = &server.app;

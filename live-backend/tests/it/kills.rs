@@ -338,15 +338,7 @@ fn record_until_killed(folder: &Path) {
         hold_bytes: hold.filter(|&bytes: &usize| bytes > 0),
         ..RecordingSettings::default()
     };
-    let topology = live_topology(&TopologySettings {
-        balancer_port: 8000,
-        server_ports: [5001, 5002, 5003],
-        websocket_port: 8000,
-        mail_worker_servers: 5,
-        mail_rate_per_s: 5.0,
-        in_app_worker_servers: 10,
-        in_app_rate_per_s: 10.0,
-    });
+    let topology = live_topology(&TopologySettings::default());
     let recorder = Recorder::start(Clock::start(), topology, &settings).expect("it records");
     let telemetry = recorder.telemetry();
     let is_over = AtomicBool::new(false);
