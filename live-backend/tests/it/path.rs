@@ -1,8 +1,10 @@
 //! The way of every kind of request, step by step: live, and again out of the reel that the program left.
 
 use crate::harness::{Backend, Folder, notification, sound_reel, until};
+use crate::roles::{System, log_in, sign_up, socket_at};
 use flowreel_engine::model::event::StageEvent;
 use flowreel_engine::recording::ReelReader;
+use flowreel_live_backend::load::Http;
 use flowreel_live_backend::telemetry::path::{Step, Told, path};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -205,6 +207,59 @@ async fn every_kind_of_request_goes_the_documents_way_live_and_in_the_reel() {
         ["server-1", "server-2", "server-3"],
         "three signups in turn"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn among_processes_the_way_names_who_accepted_and_who_has_the_socket() {
+    let Some(mut system) = System::start(&[]).await else {
+        return;
+    };
+    let (first, third) = (Http::new(&system.server_url(1)), system.server_url(3));
+    sign_up(&first, "ada").await;
+    let token = log_in(&first, "ada").await;
+    let mut socket = socket_at(&third, &token).await;
+    assert_eq!(notification(&mut socket).await["type"], "login");
+    let body = json!({"item": "Blue lantern", "amount": 12.5, "currency": "EUR"});
+    let bought = first.post("/api/purchases", &body, Some(&token)).await;
+    let (status, bought) = bought.expect("an answer");
+    assert_eq!(status, 201, "{bought}");
+    assert_eq!(notification(&mut socket).await["type"], "purchase");
+    let id = id_of(&bought);
+    let shown = format!("/api/live-view/requests/{id}");
+    let (balancer, admin) = (system.balancer(), system.admin_token().to_owned());
+    let live = until("the purchase to be over", async || {
+        let (_, journey) = balancer.get(&shown, Some(&admin)).await.ok()?;
+        let request = &journey["request"];
+        (request["status"] == "completed").then(|| request["path"].clone())
+    })
+    .await;
+    socket.close().await;
+    let reel = system.stop();
+    let steps = recorded(&reel, &sound_reel(&reel), id);
+    let told = serde_json::to_value(&steps).expect("plain data");
+    assert_eq!(told, live, "live and in the reel");
+    check_times(&steps);
+    let all: Vec<&Step> = steps.iter().collect();
+    let direct: Vec<&str> = REQUEST
+        .into_iter()
+        .filter(|it| *it != "load_balancer")
+        .collect();
+    check_order(&all, &direct);
+    check_order(&branch(&steps, "mail_queue"), &EMAIL);
+    check_order(&branch(&steps, "inapp_queue"), &IN_APP);
+    let places = |stage: &str| -> BTreeSet<&str> {
+        let found = steps.iter().filter(|step| step.stage == stage);
+        found.map(|step| step.component.as_str()).collect()
+    };
+    for (stage, component) in [
+        ("controller", "server-1/controller"),
+        ("notification_service", "server-1/notification-service"),
+        ("queue_manager", "server-1/queue-manager"),
+        ("websocket_service", "server-3/websocket"),
+        ("socket_io", "server-3/socket-io"),
+    ] {
+        assert_eq!(places(stage), BTreeSet::from([component]), "{stage}");
+    }
 }
 
 #[tokio::test]
