@@ -10,6 +10,7 @@ use crate::queue::{Embedded, Queues, Redis};
 use crate::store::Store;
 use crate::store::jobs::{NewJob, RunEnd};
 use crate::store::notifications::News;
+use crate::store::step::RunStep;
 use crate::store::users::NewUser;
 use crate::telemetry::topology::{TopologySettings, live_topology};
 use crate::telemetry::{Class, Clock, Part, Place, Recorder, RecordingSettings, Telemetry};
@@ -168,14 +169,13 @@ async fn accept_and_do(store: &Store, queues: &Queues, number: u64) -> Result<()
     };
     let end = RunEnd {
         job: job.id,
-        notification: job.notification.clone(),
         channel: job.channel,
         attempt: 1,
         code: None,
         reason: String::new(),
         is_missed: false,
     };
-    let delivered = store.run_delivered(end, None, None, WallMs(0)).await;
+    let delivered = store.step(end, RunStep::DELIVERED, WallMs(0)).await;
     delivered.map_err(said)?;
     queues.completed(&job).await;
     Ok(())

@@ -14,6 +14,7 @@ pub(crate) mod operations;
 pub(crate) mod records;
 pub(crate) mod roles;
 pub(crate) mod sessions;
+pub(crate) mod step;
 pub(crate) mod tally;
 #[cfg(test)]
 mod tests;

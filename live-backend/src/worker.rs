@@ -17,6 +17,7 @@ use crate::models::{Channel, WallMs};
 use crate::queue::{Job, Queues};
 use crate::store::Store;
 use crate::store::jobs::RunEnd;
+use crate::store::step::RunStep;
 use crate::telemetry::visit::AfterFailure;
 use crate::telemetry::{Place, Telemetry, Visit};
 use crate::websocket::Sockets;
@@ -82,7 +83,6 @@ impl Worker {
     fn run_end(job: &Job, code: Option<u16>, reason: String) -> RunEnd {
         RunEnd {
             job: job.id,
-            notification: job.notification.clone(),
             channel: job.channel,
             attempt: job.part.attempt,
             code,
@@ -109,11 +109,15 @@ impl Worker {
                 let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
                 let due_at = WallMs(now.0.saturating_add(rest_ms));
                 let delay_ns = u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
-                let stored = self.store.run_delayed(end, via.name(), due_at, now).await;
+                let delayed = RunStep::Delayed {
+                    station: via.name(),
+                    due_at,
+                };
+                let stored = self.store.step(end, delayed, now).await;
                 (stored, AfterFailure::Retry { via, delay_ns })
             }
             Step::DeadLetter => (
-                self.store.run_dead(end, now).await,
+                self.store.step(end, RunStep::Dead, now).await,
                 AfterFailure::DeadLetter,
             ),
         };

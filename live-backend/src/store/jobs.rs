@@ -3,6 +3,7 @@
 //! Belongs here: jobs as the rest of the program sees them, each change all or nothing with the
 //! notification it delivers. Does not belong here: how they are kept, which job is next (queue).
 
+use super::step::RunStep;
 use super::{Store, StoreError};
 use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
 use crate::telemetry::Part;
@@ -65,7 +66,6 @@ impl JobOrigin {
 #[derive(Clone, Debug)]
 pub(crate) struct RunEnd {
     pub(crate) job: i64,
-    pub(crate) notification: String,
     pub(crate) channel: Channel,
     pub(crate) attempt: u16,
     pub(crate) code: Option<u16>,
@@ -99,57 +99,17 @@ pub(crate) struct EarlierJob {
 pub(crate) const EARLIER_MAX: usize = 64;
 
 impl Store {
-    /// A run begins.
-    pub(crate) async fn run_began(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        match self {
-            Self::Embedded(store) => store.run_began(run, now).await,
-            Self::MongoDb(store) => Box::pin(store.run_began(run, now)).await,
-        }
-    }
-
-    /// The notification is delivered and its job gone.
-    pub(crate) async fn run_delivered(
+    /// What a step of a run leaves: of its job, its notification and that one's history; nothing where that is
+    /// stored already.
+    pub(crate) async fn step(
         &self,
         run: RunEnd,
-        message_id: Option<String>,
-        socket_id: Option<String>,
+        step: RunStep,
         now: WallMs,
     ) -> Result<(), StoreError> {
         match self {
-            Self::Embedded(store) => store.run_delivered(run, message_id, socket_id, now).await,
-            Self::MongoDb(store) => {
-                Box::pin(store.run_delivered(run, message_id, socket_id, now)).await
-            }
-        }
-    }
-
-    /// The run failed and another is planned after a rest at `station`.
-    pub(crate) async fn run_delayed(
-        &self,
-        run: RunEnd,
-        station: &'static str,
-        due_at: WallMs,
-        now: WallMs,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Embedded(store) => store.run_delayed(run, station, due_at, now).await,
-            Self::MongoDb(store) => Box::pin(store.run_delayed(run, station, due_at, now)).await,
-        }
-    }
-
-    /// The last run failed; the job rests with the dead letters.
-    pub(crate) async fn run_dead(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        match self {
-            Self::Embedded(store) => store.run_dead(run, now).await,
-            Self::MongoDb(store) => Box::pin(store.run_dead(run, now)).await,
-        }
-    }
-
-    /// The notification is past its time; its job is gone.
-    pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        match self {
-            Self::Embedded(store) => store.run_expired(run, now).await,
-            Self::MongoDb(store) => Box::pin(store.run_expired(run, now)).await,
+            Self::Embedded(store) => store.step(run, step, now).await,
+            Self::MongoDb(store) => Box::pin(store.step(run, step, now)).await,
         }
     }
 

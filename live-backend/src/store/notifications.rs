@@ -61,7 +61,7 @@ pub(crate) struct Listed {
 }
 
 /// One entry of a history.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Delivery {
     pub(crate) at: WallMs,
     pub(crate) status: String,

@@ -4,6 +4,7 @@
 //! kind's own (its folder).
 
 mod counts;
+mod late;
 mod operators;
 mod order;
 mod people;
@@ -17,6 +18,7 @@ use super::notifications::{News, Page};
 use super::operations::{JobFilter, Removal};
 use super::records::{NewFriendRequest, NewPurchase, NewReset};
 use super::sessions::NewSession;
+use super::step::RunStep;
 use super::users::NewUser;
 use super::{Store, StoreError, StoreWriter};
 use crate::config::StorePart;
@@ -108,6 +110,9 @@ suite!(
     runs::a_step_that_is_said_again_changes_nothing_more,
     runs::a_run_that_begins_again_takes_no_delivery_back,
     runs::a_request_is_known_by_what_is_stored_of_it,
+    late::a_run_that_another_one_has_overtaken_sets_nothing_back,
+    late::what_is_given_up_stays_so_unless_it_arrives,
+    late::nothing_is_told_of_a_job_that_is_gone,
     order::what_is_to_be_told_before_a_job_is_known,
     people::only_own_notifications_are_marked_and_listed,
     people::sessions_open_rotate_once_and_end,
@@ -173,13 +178,16 @@ fn session(id: &str, user: UserId) -> NewSession {
 fn run(job: &NewJob, attempt: u16) -> RunEnd {
     RunEnd {
         job: job.id,
-        notification: job.notification.clone(),
         channel: job.channel,
         attempt,
         code: Some(451),
         reason: "later".to_owned(),
         is_missed: false,
     }
+}
+
+const fn delayed(station: &'static str, due_at: WallMs) -> RunStep {
+    RunStep::Delayed { station, due_at }
 }
 
 fn json_of(listed: &impl serde::Serialize) -> Value {

@@ -9,6 +9,7 @@ use super::taking::wall_ms;
 use crate::queue::{LeftJob, QUEUES, QueueError, first_queue};
 use crate::security::random_hex;
 use crate::store::jobs::RunEnd;
+use crate::store::step::RunStep;
 use crate::telemetry::Place;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -242,14 +243,14 @@ impl Inner {
         let job = &left.stored.job;
         let end = RunEnd {
             job: job.id,
-            notification: job.notification.clone(),
             channel: job.channel,
             attempt: left.stored.attempt,
             code: None,
             reason: "served by another program".to_owned(),
             is_missed: false,
         };
-        let stored = self.store.run_delivered(end, None, None, self.now()).await;
+        let delivered = RunStep::DELIVERED;
+        let stored = self.store.step(end, delivered, self.now()).await;
         if let Err(error) = stored {
             tracing::debug!(%error, job.id, "delivery of job {} cannot be stored: {error}", job.id);
         }

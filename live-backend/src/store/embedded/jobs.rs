@@ -1,16 +1,15 @@
 //! Jobs as stored: what must still be delivered, and how every run ended.
 //!
-//! Belongs here: job rows and the changes of one run, each in one transaction with the notification it
-//! delivers. Does not belong here: which job is next (queue), what a run does (worker).
+//! Belongs here: job rows, each changed in one transaction with the notification it delivers. Does not belong
+//! here: what a step makes of them (step), which job is next (queue), what a run does (worker).
 
-use super::notifications::append_history;
-use super::{Embedded, signed, unsigned};
-use crate::models::{
-    Channel, EmailStatus, InAppStatus, NotificationType, Priority, UserId, WallMs,
-};
+use super::notifications::{append_history, append_history_of};
+use super::{Embedded, optional, signed, unsigned};
+use crate::models::{Channel, EmailStatus, NotificationType, Priority, UserId, WallMs};
 use crate::store::StoreError;
 use crate::store::jobs::{EARLIER_MAX, EarlierJob, JobOrigin, NewJob, RunEnd, StoredJob, tier};
 use crate::store::notifications::{Delivery, News};
+use crate::store::step::{After, JobAfter, JobWas, RunStep};
 use rusqlite::{Connection, Row, params};
 
 /// Stores what is told to one person with a job each; part of a caller's transaction.
@@ -89,95 +88,19 @@ fn insert_one(
 }
 
 impl Embedded {
-    pub(crate) async fn run_began(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            connection
-                .prepare_cached(
-                    "UPDATE notifications SET attempts = max(attempts, ?2), status = CASE WHEN \
-                     channel = 'email' AND status <> 'delivered' THEN ?3 ELSE status END WHERE id = ?1",
-                )?
-                .execute(params![run.notification, run.attempt, EmailStatus::Processing.name()])?;
-            append(connection, &run, "sending", now)
-        })
-        .await
-    }
-
-    pub(crate) async fn run_delivered(
+    pub(crate) async fn step(
         &self,
         run: RunEnd,
-        message_id: Option<String>,
-        socket_id: Option<String>,
+        step: RunStep,
         now: WallMs,
     ) -> Result<(), StoreError> {
+        let id = run.job;
+        let after = step.after(run, now);
         self.write(move |connection| {
-            if !delete_job(connection, run.job)? {
-                return Ok(());
+            if tell(connection, id, &after)? {
+                change(connection, id, &after.job)?;
             }
-            connection
-                .prepare_cached(
-                    "UPDATE notifications SET status = ?2, delivered_at = coalesce(delivered_at, ?3), \
-                     message_id = coalesce(?4, message_id), socket_id = coalesce(?5, socket_id), \
-                     attempts = max(attempts, ?6) WHERE id = ?1",
-                )?
-                .execute(params![
-                    run.notification,
-                    InAppStatus::Delivered.name(),
-                    now.to_stored(),
-                    message_id,
-                    socket_id,
-                    run.attempt,
-                ])?;
-            append(connection, &run, "delivered", now)
-        })
-        .await
-    }
-
-    pub(crate) async fn run_delayed(
-        &self,
-        run: RunEnd,
-        station: &'static str,
-        due_at: WallMs,
-        now: WallMs,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            connection
-                .prepare_cached(
-                    "UPDATE jobs SET state = 'delayed', station = ?2, due_at = ?3, attempt = ?4, \
-                     is_missed = ?5 WHERE id = ?1",
-                )?
-                .execute(params![
-                    run.job,
-                    station,
-                    due_at.to_stored(),
-                    run.attempt.saturating_add(1),
-                    run.is_missed,
-                ])?;
-            set_status(connection, &run, InAppStatus::Pending.name())?;
-            append(connection, &run, "failed", now)
-        })
-        .await
-    }
-
-    pub(crate) async fn run_dead(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            connection
-                .prepare_cached(
-                    "UPDATE jobs SET state = 'dead', station = 'dlq', due_at = NULL WHERE id = ?1",
-                )?
-                .execute([run.job])?;
-            set_status(connection, &run, InAppStatus::Failed.name())?;
-            append(connection, &run, "failed", now)
-        })
-        .await
-    }
-
-    pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            if !delete_job(connection, run.job)? {
-                return Ok(());
-            }
-            set_status(connection, &run, InAppStatus::Expired.name())?;
-            append(connection, &run, "expired", now)
+            Ok(())
         })
         .await
     }
@@ -255,39 +178,73 @@ impl Embedded {
     }
 }
 
-fn append(
-    connection: &Connection,
-    run: &RunEnd,
-    status: &str,
-    now: WallMs,
-) -> Result<(), StoreError> {
-    let entry = Delivery {
-        at: now,
-        status: status.to_owned(),
-        attempt: u64::from(run.attempt),
-        tier: tier(run.channel, run.attempt).to_owned(),
-        code: run.code.map(i64::from),
-        reason: (!run.reason.is_empty()).then(|| run.reason.clone()),
+/// Tells of a step in the notification of its job; false where the job is not as the step needs it.
+pub(super) fn tell(connection: &Connection, job: i64, after: &After) -> Result<bool, StoreError> {
+    let (attempt_max, is_dead) = match after.was {
+        JobWas::Kept => (None, None),
+        JobWas::OpenAt(attempt) => (Some(attempt), Some(false)),
+        JobWas::Dead => (None, Some(true)),
     };
-    append_history(connection, &run.notification, &entry)
-}
-
-fn set_status(connection: &Connection, run: &RunEnd, status: &str) -> Result<(), StoreError> {
-    connection
+    let told = connection
         .prepare_cached(
-            "UPDATE notifications SET status = ?2, attempts = max(attempts, ?3) \
-             WHERE id = ?1 AND status <> 'delivered'",
+            "UPDATE notifications SET \
+             status = CASE status WHEN 'delivered' THEN status ELSE coalesce(?4, status) END, \
+             attempts = max(attempts, ?5), delivered_at = coalesce(delivered_at, ?6), \
+             message_id = coalesce(?7, message_id), socket_id = coalesce(?8, socket_id) \
+             WHERE id = (SELECT notification_id FROM jobs WHERE id = ?1 \
+             AND (?2 IS NULL OR attempt <= ?2) AND (?3 IS NULL OR (state = 'dead') = ?3))",
         )?
-        .execute(params![run.notification, status, run.attempt])?;
-    Ok(())
+        .execute(params![
+            job,
+            attempt_max,
+            is_dead,
+            after.status,
+            signed(after.entry.attempt)?,
+            after.delivered_at.map(WallMs::to_stored),
+            after.message_id,
+            after.socket_id,
+        ])?;
+    if told == 0 {
+        return Ok(false);
+    }
+    append_history_of(connection, job, &after.entry)?;
+    Ok(true)
 }
 
-/// Whether it was there; where it was not, its end is stored already.
-fn delete_job(connection: &Connection, id: i64) -> Result<bool, StoreError> {
-    let deleted = connection
-        .prepare_cached("DELETE FROM jobs WHERE id = ?1")?
-        .execute([id])?;
-    Ok(deleted > 0)
+/// Changes a job as a step leaves it; the answer is its new row, where it has one.
+pub(super) fn change(
+    connection: &Connection,
+    job: i64,
+    after: &JobAfter,
+) -> Result<Option<StoredJob>, StoreError> {
+    match after {
+        JobAfter::Same => Ok(None),
+        JobAfter::Gone => {
+            connection
+                .prepare_cached("DELETE FROM jobs WHERE id = ?1")?
+                .execute([job])?;
+            Ok(None)
+        }
+        JobAfter::Row(row) => {
+            let changed = connection
+                .prepare_cached(&format!(
+                    "UPDATE jobs SET state = ?2, station = ?3, due_at = ?4, attempt = coalesce(?5, attempt), \
+                     is_missed = coalesce(?6, is_missed) WHERE id = ?1 RETURNING {JOB_COLUMNS}"
+                ))?
+                .query_row(
+                    params![
+                        job,
+                        row.state.name(),
+                        row.station,
+                        row.due_at.map(WallMs::to_stored),
+                        row.attempt,
+                        row.is_missed,
+                    ],
+                    job_from_row,
+                );
+            optional(changed)?.transpose()
+        }
+    }
 }
 
 /// What [`job_from_row`] reads, in its order.

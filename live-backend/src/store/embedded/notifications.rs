@@ -9,7 +9,7 @@ use crate::models::{
 use crate::store::StoreError;
 use crate::store::notifications::{Delivery, Listed, News, Notification, Page};
 use crate::store::users::User;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
 impl Embedded {
     pub(crate) async fn notification(
@@ -85,20 +85,37 @@ pub(super) fn append_history(
     notification: &str,
     delivery: &Delivery,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO deliveries (notification_id, at, status, attempt, tier, code, reason) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            notification,
-            delivery.at.to_stored(),
-            delivery.status,
-            signed(delivery.attempt)?,
-            delivery.tier,
-            delivery.code,
-            delivery.reason,
-        ])?;
+    let sql = "INSERT INTO deliveries (notification_id, at, status, attempt, tier, code, reason) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    append(connection, sql, &notification, delivery)
+}
+
+/// Adds one entry to the history of what a job delivers.
+pub(super) fn append_history_of(
+    connection: &Connection,
+    job: i64,
+    delivery: &Delivery,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO deliveries (notification_id, at, status, attempt, tier, code, reason) \
+               VALUES ((SELECT notification_id FROM jobs WHERE id = ?1), ?2, ?3, ?4, ?5, ?6, ?7)";
+    append(connection, sql, &job, delivery)
+}
+
+fn append(
+    connection: &Connection,
+    sql: &str,
+    of: &dyn ToSql,
+    delivery: &Delivery,
+) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute(params![
+        of,
+        delivery.at.to_stored(),
+        delivery.status,
+        signed(delivery.attempt)?,
+        delivery.tier,
+        delivery.code,
+        delivery.reason,
+    ])?;
     Ok(())
 }
 

@@ -2,14 +2,15 @@
 //!
 //! Belongs here: the queries behind it. Does not belong here: the runs of jobs (jobs).
 
-use super::jobs::{JOB_COLUMNS, job_from_row};
-use super::notifications::{append_history, history, listed_from_row};
+use super::jobs::{JOB_COLUMNS, change, job_from_row, tell};
+use super::notifications::{history, listed_from_row};
 use super::{Embedded, optional, signed, unsigned};
-use crate::models::{Channel, InAppStatus, UserId, WallMs};
+use crate::models::{Channel, UserId, WallMs};
 use crate::store::StoreError;
 use crate::store::jobs::StoredJob;
-use crate::store::notifications::{Delivery, Page};
+use crate::store::notifications::Page;
 use crate::store::operations::{JobFilter, JobRecord, Removal};
+use crate::store::step::After;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
@@ -78,26 +79,12 @@ impl Embedded {
         job: i64,
         now: WallMs,
     ) -> Result<Option<StoredJob>, StoreError> {
+        let after = After::requeue(now);
         self.write(move |connection| {
-            let found = connection
-                .prepare_cached(&format!(
-                    "UPDATE jobs SET state = 'waiting', station = NULL, due_at = NULL, attempt = 1 \
-                     WHERE id = ?1 AND state = 'dead' RETURNING {JOB_COLUMNS}"
-                ))?
-                .query_row([job], job_from_row);
-            let Some(stored) = optional(found)?.transpose()? else {
+            if !tell(connection, job, &after)? {
                 return Ok(None);
-            };
-            let notification = &stored.job.notification;
-            connection
-                .prepare_cached(
-                    "UPDATE notifications SET status = ?2 WHERE id = ?1 AND status <> 'delivered'",
-                )?
-                .execute(params![notification, InAppStatus::Pending.name()])?;
-            let reason = "an operator sent it again from the dead letters";
-            let entry = entry("queued", "dlq", Some(reason.to_owned()), now);
-            append_history(connection, notification, &entry)?;
-            Ok(Some(stored))
+            }
+            change(connection, job, &after.job)
         })
         .await
     }
@@ -108,28 +95,14 @@ impl Embedded {
         removal: Removal,
         now: WallMs,
     ) -> Result<u64, StoreError> {
+        let after = After::removal(removal, now);
         self.write(move |connection| {
             let mut removed = 0;
             for job in jobs {
-                let deleted = connection
-                    .prepare_cached("DELETE FROM jobs WHERE id = ?1 RETURNING notification_id")?
-                    .query_row([job], |row| row.get::<_, String>(0));
-                let Some(notification) = optional(deleted)? else {
-                    continue;
-                };
-                removed += 1;
-                connection
-                    .prepare_cached(
-                        "UPDATE notifications SET status = ?2 WHERE id = ?1 AND status <> 'delivered'",
-                    )?
-                    .execute(params![notification, InAppStatus::Failed.name()])?;
-                let entry = entry(
-                    removal.status,
-                    removal.tier,
-                    Some(removal.reason.clone()),
-                    now,
-                );
-                append_history(connection, &notification, &entry)?;
+                if tell(connection, job, &after)? {
+                    change(connection, job, &after.job)?;
+                    removed += 1;
+                }
             }
             Ok(removed)
         })
@@ -179,15 +152,4 @@ fn stored_job(connection: &Connection, id: i64) -> Result<Option<(StoredJob, boo
             Ok(job_from_row(row)?.map(|stored| (stored, state == "dead")))
         });
     optional(found)?.transpose()
-}
-
-fn entry(status: &str, tier: &str, reason: Option<String>, now: WallMs) -> Delivery {
-    Delivery {
-        at: now,
-        status: status.to_owned(),
-        attempt: 0,
-        tier: tier.to_owned(),
-        code: None,
-        reason,
-    }
 }

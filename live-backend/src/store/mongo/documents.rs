@@ -9,6 +9,7 @@ use crate::models::{
 use crate::store::StoreError;
 use crate::store::histories::Tracked;
 use crate::store::notifications::Delivery;
+pub(super) use crate::store::step::JobState;
 use mongodb::bson::DateTime;
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +186,19 @@ impl From<Entry> for Delivery {
     }
 }
 
+impl From<&Delivery> for Entry {
+    fn from(told: &Delivery) -> Self {
+        Self {
+            at: stored(told.at),
+            status: told.status.clone(),
+            attempt: i64::try_from(told.attempt).unwrap_or(i64::MAX),
+            tier: told.tier.clone(),
+            code: told.code,
+            reason: told.reason.clone(),
+        }
+    }
+}
+
 /// Collection `emailNotifications`.
 pub(super) type EmailNotification = Notification<EmailStatus>;
 /// Collection `inAppNotifications`.
@@ -273,25 +287,6 @@ pub(super) struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) record_id: Option<String>,
     pub(super) created_at: DateTime,
-}
-
-/// Where a job is between runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum JobState {
-    Waiting,
-    Delayed,
-    Dead,
-}
-
-impl JobState {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Delayed => "delayed",
-            Self::Dead => "dead",
-        }
-    }
 }
 
 /// The request a job is of.

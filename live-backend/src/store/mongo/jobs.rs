@@ -1,18 +1,17 @@
 //! Collection `jobs`: what every run changes, in one transaction with the notification and its record.
 //!
-//! Belongs here: the steps of a job. Does not belong here: making jobs (deliveries), which one is next
-//! (queue).
+//! Belongs here: storing the steps of a job. Does not belong here: what a step makes of it (step), making jobs
+//! (deliveries), which one is next (queue).
 //!
 //! A step that is said twice, because the answer to the first was lost, is stored once: it looks for the
 //! job as the step before left it.
 
 use super::documents::{Entry, Job, JobState, Notification, Retry, count, number, read, stored};
 use super::{Mongo, names, within};
-use crate::models::{
-    Channel, EmailStatus, InAppStatus, NotificationType, TrackedStatus, UserId, WallMs,
-};
+use crate::models::{Channel, InAppStatus, NotificationType, TrackedStatus, UserId, WallMs};
 use crate::store::StoreError;
-use crate::store::jobs::{JobOrigin, NewJob, RunEnd, StoredJob, tier};
+use crate::store::jobs::{JobOrigin, NewJob, RunEnd, StoredJob};
+use crate::store::step::{After, JobAfter, JobRow, JobWas, RunStep};
 use futures_util::{FutureExt, TryStreamExt};
 use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
 use mongodb::options::ReturnDocument;
@@ -23,35 +22,6 @@ use std::time::Duration;
 const HISTORY_MAX: i32 = 200;
 /// Longest time for reading every open job, which is more than one call's work.
 const ALL_JOBS_MAX: Duration = Duration::from_secs(30);
-
-/// How a run changes its job.
-#[derive(Clone)]
-enum Step {
-    Began,
-    Delivered {
-        message_id: Option<String>,
-        socket_id: Option<String>,
-    },
-    Delayed {
-        station: &'static str,
-        due_at: WallMs,
-    },
-    Dead,
-    Expired,
-}
-
-/// What becomes of a notification, and how it is told.
-pub(super) struct Change {
-    /// A notification that is delivered stays as it is, but for its history.
-    pub(super) only_undelivered: bool,
-    pub(super) update: Document,
-    pub(super) retry: Option<Retry>,
-    pub(super) entry: Entry,
-    /// Fields of the record.
-    pub(super) told: Document,
-    /// How many runs there were at least.
-    pub(super) attempt: i64,
-}
 
 /// The document that tells how a message fares.
 struct Record<'a> {
@@ -64,102 +34,104 @@ struct Record<'a> {
 }
 
 impl Mongo {
-    pub(crate) async fn run_began(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        self.step(run, Step::Began, now).await
-    }
-
-    pub(crate) async fn run_delivered(
+    /// Stores a step of a run, however long the store cannot be reached.
+    pub(crate) async fn step(
         &self,
         run: RunEnd,
-        message_id: Option<String>,
-        socket_id: Option<String>,
+        step: RunStep,
         now: WallMs,
     ) -> Result<(), StoreError> {
-        let step = Step::Delivered {
-            message_id,
-            socket_id,
-        };
-        self.step(run, step, now).await
+        let id = run.job;
+        let after = step.after(run, now);
+        self.patiently(|| self.store_step(id, &after)).await?;
+        Ok(())
     }
 
-    pub(crate) async fn run_delayed(
+    /// Stores a step: the job's new document, or its last one; `None` where it is not as the step needs it.
+    pub(super) async fn store_step(
         &self,
-        run: RunEnd,
-        station: &'static str,
-        due_at: WallMs,
-        now: WallMs,
-    ) -> Result<(), StoreError> {
-        self.step(run, Step::Delayed { station, due_at }, now).await
-    }
-
-    pub(crate) async fn run_dead(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        self.step(run, Step::Dead, now).await
-    }
-
-    pub(crate) async fn run_expired(&self, run: RunEnd, now: WallMs) -> Result<(), StoreError> {
-        self.step(run, Step::Expired, now).await
-    }
-
-    /// Stores a step, however long the store cannot be reached.
-    async fn step(&self, run: RunEnd, step: Step, now: WallMs) -> Result<(), StoreError> {
-        self.patiently(|| {
-            let context = (self.clone(), run.clone(), step.clone());
-            self.transaction(context, move |session, (mongo, run, step)| {
-                async move { mongo.step_in(session, run, step, now).await }.boxed()
-            })
+        id: i64,
+        after: &After,
+    ) -> Result<Option<Job>, StoreError> {
+        let context = (self.clone(), after.clone());
+        self.transaction(context, move |session, (mongo, after)| {
+            async move {
+                let job = mongo.change_job(session, id, after).await?;
+                if let Some(job) = &job {
+                    mongo.tell(session, job, after).await?;
+                }
+                Ok(job)
+            }
+            .boxed()
         })
         .await
     }
 
-    async fn step_in(
+    async fn change_job(
         &self,
         session: &mut ClientSession,
-        run: &RunEnd,
-        step: &Step,
-        now: WallMs,
-    ) -> mongodb::error::Result<()> {
-        let Some(job) = self.take_job(session, run, step).await? else {
-            return Ok(());
-        };
-        let change = step.change(run, job.channel, now);
-        self.apply(session, &job, change).await
+        id: i64,
+        after: &After,
+    ) -> mongodb::error::Result<Option<Job>> {
+        let jobs: Collection<Job> = self.collection(names::JOBS);
+        let mut was = doc! { "_id": id };
+        match after.was {
+            JobWas::Kept => {}
+            JobWas::OpenAt(attempt) => {
+                was.insert("state", doc! { "$ne": JobState::Dead.name() });
+                was.insert("attempt", doc! { "$lte": i64::from(attempt) });
+            }
+            JobWas::Dead => {
+                was.insert("state", JobState::Dead.name());
+            }
+        }
+        match &after.job {
+            JobAfter::Same => jobs.find_one(was).session(session).await,
+            JobAfter::Gone => jobs.find_one_and_delete(was).session(session).await,
+            JobAfter::Row(row) => {
+                jobs.find_one_and_update(was, changed(row))
+                    .return_document(ReturnDocument::After)
+                    .session(session)
+                    .await
+            }
+        }
     }
 
-    /// Changes the notification of a job and the record that tells of it.
-    pub(super) async fn apply(
+    /// Tells of a step in the notification of its job and in the record that it is told of in.
+    async fn tell(
         &self,
         session: &mut ClientSession,
         job: &Job,
-        change: Change,
+        after: &After,
     ) -> mongodb::error::Result<()> {
+        let entry = Entry::from(&after.entry);
         // A step that is said again, because the answer to it was lost, finds its entry there.
-        let notification =
-            doc! { "_id": &job.notification_id, "deliveryHistory": without(&change.entry) };
+        let notification = doc! { "_id": &job.notification_id, "deliveryHistory": without(&entry) };
+        let pushed = doc! { "deliveryHistory": appended(serialize_to_bson(&entry)?) };
         let mut applies_to = notification.clone();
-        if change.only_undelivered {
+        if after.delivered_at.is_none() {
             applies_to.insert("status", doc! { "$ne": InAppStatus::Delivered.name() });
         }
-        let history = appended(serialize_to_bson(&change.entry)?);
-        let mut pushed = doc! { "deliveryHistory": history.clone() };
-        if let Some(retry) = &change.retry {
-            pushed.insert("retryHistory", appended(serialize_to_bson(retry)?));
-        }
-        let mut update = change.update;
-        update.insert("$push", pushed);
         let collection = self.collection::<Document>(names::notifications_on(job.channel));
         let changed = collection
-            .update_one(applies_to, update)
+            .update_one(applies_to, update_of(after, &entry, pushed.clone())?)
             .session(&mut *session)
             .await?;
-        let mut told = change.told;
+        let mut told = doc! {};
         if changed.matched_count == 0 {
-            // Delivered already: the history tells of this too, and nothing else changes.
-            let pushed = doc! { "$push": { "deliveryHistory": history } };
+            // Delivered already: its history and its attempts tell of this too, and nothing else changes.
+            let run = doc! { "$push": pushed, "$max": { "attempts": entry.attempt } };
             collection
-                .update_one(notification, pushed)
+                .update_one(notification, run)
                 .session(&mut *session)
                 .await?;
-            told = doc! {};
+        } else {
+            if let Some(status) = after.tracked() {
+                told.insert("status", status.name());
+            }
+            if let Some(id) = &after.message_id {
+                told.insert("messageId", id);
+            }
         }
         let record = Record {
             kind: job.kind,
@@ -168,55 +140,7 @@ impl Mongo {
             user_id: job.user_id,
             notification: &job.notification_id,
         };
-        self.update_record(session, record, told, Some((change.attempt, change.entry)))
-            .await
-    }
-
-    /// The job as it was before this step, changed by it; `None` where the step is stored already.
-    async fn take_job(
-        &self,
-        session: &mut ClientSession,
-        run: &RunEnd,
-        step: &Step,
-    ) -> mongodb::error::Result<Option<Job>> {
-        let jobs: Collection<Job> = self.collection(names::JOBS);
-        match step {
-            Step::Began => {
-                jobs.find_one(doc! { "_id": run.job })
-                    .session(session)
-                    .await
-            }
-            Step::Delivered { .. } | Step::Expired => {
-                jobs.find_one_and_delete(doc! { "_id": run.job })
-                    .session(session)
-                    .await
-            }
-            Step::Delayed { station, due_at } => {
-                jobs.find_one_and_update(
-                    doc! { "_id": run.job, "attempt": { "$lte": i64::from(run.attempt) } },
-                    doc! { "$set": {
-                        "state": JobState::Delayed.name(),
-                        "station": station,
-                        "dueAt": stored(*due_at),
-                        "attempt": i64::from(run.attempt) + 1,
-                        "isMissed": run.is_missed,
-                    } },
-                )
-                .session(session)
-                .await
-            }
-            Step::Dead => {
-                jobs.find_one_and_update(
-                    doc! { "_id": run.job, "state": { "$ne": JobState::Dead.name() } },
-                    doc! {
-                        "$set": { "state": JobState::Dead.name(), "station": "dlq" },
-                        "$unset": { "dueAt": "" },
-                    },
-                )
-                .session(session)
-                .await
-            }
-        }
+        self.update_record(session, record, told, Some(entry)).await
     }
 
     /// Tells in the document that caused the job how its message fares.
@@ -225,7 +149,7 @@ impl Mongo {
         session: &mut ClientSession,
         record: Record<'_>,
         fields: Document,
-        run: Option<(i64, Entry)>,
+        run: Option<Entry>,
     ) -> mongodb::error::Result<()> {
         let Some((collection, field)) = names::told_in(record.kind, record.channel) else {
             return Ok(());
@@ -247,14 +171,11 @@ impl Mongo {
                 .collect();
             update.insert("$set", set);
         }
-        if let Some((attempt, entry)) = run {
+        if let Some(entry) = run {
             key.insert(in_field("deliveryHistory"), without(&entry));
-            let entry = serialize_to_bson(&entry)?;
-            update.insert("$max", doc! { in_field("attempts"): attempt });
-            update.insert(
-                "$push",
-                doc! { in_field("deliveryHistory"): appended(entry) },
-            );
+            update.insert("$max", doc! { in_field("attempts"): entry.attempt });
+            let history = appended(serialize_to_bson(&entry)?);
+            update.insert("$push", doc! { in_field("deliveryHistory"): history });
         }
         self.collection::<Document>(collection)
             .update_one(key, update)
@@ -334,99 +255,63 @@ impl Mongo {
     }
 }
 
-impl Step {
-    /// How the history names it.
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Began => "sending",
-            Self::Delivered { .. } => "delivered",
-            Self::Delayed { .. } | Self::Dead => "failed",
-            Self::Expired => "expired",
-        }
+/// The change that makes a job's document so.
+fn changed(row: &JobRow) -> Document {
+    let mut set = doc! { "state": row.state.name() };
+    let mut unset = doc! {};
+    match row.station {
+        Some(station) => set.insert("station", station),
+        None => unset.insert("station", ""),
+    };
+    match row.due_at {
+        Some(due_at) => set.insert("dueAt", stored(due_at)),
+        None => unset.insert("dueAt", ""),
+    };
+    if let Some(attempt) = row.attempt {
+        set.insert("attempt", i64::from(attempt));
     }
-
-    fn entry(&self, run: &RunEnd, now: WallMs) -> Entry {
-        Entry {
-            at: stored(now),
-            status: self.name().to_owned(),
-            attempt: i64::from(run.attempt),
-            tier: tier(run.channel, run.attempt).to_owned(),
-            code: run.code.map(i64::from),
-            reason: (!run.reason.is_empty()).then(|| run.reason.clone()),
-        }
+    if let Some(is_missed) = row.is_missed {
+        set.insert("isMissed", is_missed);
     }
-
-    fn change(&self, run: &RunEnd, channel: Channel, now: WallMs) -> Change {
-        let attempt = i64::from(run.attempt);
-        let mut set = doc! {};
-        let mut update = doc! { "$max": { "attempts": attempt } };
-        let mut retry = None;
-        match self {
-            Self::Began => {
-                if channel == Channel::Email {
-                    set.insert("status", EmailStatus::Processing.name());
-                }
-            }
-            Self::Delivered {
-                message_id,
-                socket_id,
-            } => {
-                set.insert("status", InAppStatus::Delivered.name());
-                // The first moment stays, also where a confirmation came before this run ended.
-                update.insert("$min", doc! { "deliveredAt": stored(now) });
-                for (name, value) in [("messageId", message_id), ("socketId", socket_id)] {
-                    if let Some(value) = value {
-                        set.insert(name, value);
-                    }
-                }
-            }
-            Self::Delayed { .. } => {
-                set.insert("status", InAppStatus::Pending.name());
-                retry = Some(Retry {
-                    time: stored(now),
-                    tier: tier(run.channel, run.attempt).to_owned(),
-                    error: run.reason.clone(),
-                    code: run.code.map(i64::from),
-                });
-            }
-            Self::Dead => {
-                set.insert("status", InAppStatus::Failed.name());
-            }
-            Self::Expired => {
-                set.insert("status", InAppStatus::Expired.name());
-            }
-        }
-        if !set.is_empty() {
-            update.insert("$set", set);
-        }
-        Change {
-            only_undelivered: !matches!(self, Self::Delivered { .. }),
-            update,
-            retry,
-            entry: self.entry(run, now),
-            told: self.told_fields(),
-            attempt,
-        }
+    let mut update = doc! { "$set": set };
+    if !unset.is_empty() {
+        update.insert("$unset", unset);
     }
+    update
+}
 
-    /// What the record tells after this step.
-    fn told_fields(&self) -> Document {
-        let status = match self {
-            Self::Began => TrackedStatus::Sending,
-            Self::Delivered { .. } => TrackedStatus::Delivered,
-            Self::Delayed { .. } => TrackedStatus::Queued,
-            Self::Dead | Self::Expired => TrackedStatus::Failed,
+/// The change of a notification that is not delivered yet; `pushed` is for its lists.
+fn update_of(
+    after: &After,
+    entry: &Entry,
+    mut pushed: Document,
+) -> mongodb::error::Result<Document> {
+    let own = [
+        ("status", after.status),
+        ("messageId", after.message_id.as_deref()),
+        ("socketId", after.socket_id.as_deref()),
+    ];
+    let set: Document = own
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), Bson::from(value?))))
+        .collect();
+    if matches!(&after.job, JobAfter::Row(row) if row.state == JobState::Delayed) {
+        let retry = Retry {
+            time: entry.at,
+            tier: entry.tier.clone(),
+            error: entry.reason.clone().unwrap_or_default(),
+            code: entry.code,
         };
-        let mut fields = doc! { "status": status.name() };
-        if let Self::Delivered {
-            message_id: Some(id),
-            ..
-        } = self
-        {
-            fields.insert("messageId", id);
-        }
-        fields
+        pushed.insert("retryHistory", appended(serialize_to_bson(&retry)?));
     }
+    let mut update = doc! { "$push": pushed, "$max": { "attempts": entry.attempt } };
+    if !set.is_empty() {
+        update.insert("$set", set);
+    }
+    if let Some(at) = after.delivered_at {
+        update.insert("$min", doc! { "deliveredAt": stored(at) });
+    }
+    Ok(update)
 }
 
 /// Histories that do not have this entry.

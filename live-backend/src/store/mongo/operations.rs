@@ -2,18 +2,18 @@
 //!
 //! Belongs here: the queries behind it. Does not belong here: the runs of jobs (jobs).
 
-use super::documents::{Entry, Job, JobState, Notification as Stored, Setting, count, stored};
-use super::jobs::{Change, stored_job};
+use super::documents::{Job, JobState, Notification as Stored, Setting, count};
+use super::jobs::stored_job;
 use super::notifications::{limit, listed};
 use super::{Mongo, names};
-use crate::models::{Channel, EmailStatus, InAppStatus, TrackedStatus, UserId, WallMs};
+use crate::models::{Channel, EmailStatus, InAppStatus, UserId, WallMs};
 use crate::store::StoreError;
 use crate::store::jobs::StoredJob;
 use crate::store::notifications::{Listed, Page};
 use crate::store::operations::{JobFilter, JobRecord, Removal};
-use futures_util::{FutureExt, TryStreamExt};
+use crate::store::step::After;
+use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
-use mongodb::options::ReturnDocument;
 use serde::de::DeserializeOwned;
 
 /// A notification as listed, with the number of its job.
@@ -153,39 +153,8 @@ impl Mongo {
         job: i64,
         now: WallMs,
     ) -> Result<Option<StoredJob>, StoreError> {
-        let context = self.clone();
-        self.transaction(context, move |session, mongo| {
-            async move {
-                let requeued = mongo
-                    .collection::<Job>(names::JOBS)
-                    .find_one_and_update(
-                        doc! { "_id": job, "state": JobState::Dead.name() },
-                        doc! {
-                            "$set": { "state": JobState::Waiting.name(), "attempt": 1_i64 },
-                            "$unset": { "station": "", "dueAt": "" },
-                        },
-                    )
-                    .return_document(ReturnDocument::After)
-                    .session(&mut *session)
-                    .await?;
-                let Some(requeued) = requeued else {
-                    return Ok(None);
-                };
-                let reason = "an operator sent it again from the dead letters";
-                let change = Change {
-                    only_undelivered: true,
-                    update: doc! { "$set": { "status": InAppStatus::Pending.name() } },
-                    retry: None,
-                    entry: entry("queued", "dlq", reason, now),
-                    told: doc! { "status": TrackedStatus::Queued.name() },
-                    attempt: 0,
-                };
-                mongo.apply(session, &requeued, change).await?;
-                Ok(Some(stored_job(requeued)))
-            }
-            .boxed()
-        })
-        .await
+        let requeued = self.store_step(job, &After::requeue(now)).await?;
+        Ok(requeued.map(stored_job))
     }
 
     pub(crate) async fn remove_jobs(
@@ -194,33 +163,11 @@ impl Mongo {
         removal: Removal,
         now: WallMs,
     ) -> Result<u64, StoreError> {
+        let after = After::removal(removal, now);
         let mut removed = 0;
         for job in jobs {
-            let context = (self.clone(), removal.clone());
-            let is_removed = self.transaction(context, move |session, (mongo, removal)| {
-                async move {
-                    let deleted = mongo
-                        .collection::<Job>(names::JOBS)
-                        .find_one_and_delete(doc! { "_id": job })
-                        .session(&mut *session)
-                        .await?;
-                    let Some(deleted) = deleted else {
-                        return Ok(false);
-                    };
-                    let change = Change {
-                        only_undelivered: true,
-                        update: doc! { "$set": { "status": InAppStatus::Failed.name() } },
-                        retry: None,
-                        entry: entry(removal.status, removal.tier, &removal.reason, now),
-                        told: doc! { "status": TrackedStatus::Failed.name() },
-                        attempt: 0,
-                    };
-                    mongo.apply(session, &deleted, change).await?;
-                    Ok(true)
-                }
-                .boxed()
-            });
-            removed += u64::from(is_removed.await?);
+            let gone = self.store_step(job, &after).await?;
+            removed += u64::from(gone.is_some());
         }
         Ok(removed)
     }
@@ -259,16 +206,5 @@ impl Mongo {
             Ok(())
         })
         .await
-    }
-}
-
-fn entry(status: &str, tier: &str, reason: &str, now: WallMs) -> Entry {
-    Entry {
-        at: stored(now),
-        status: status.to_owned(),
-        attempt: 0,
-        tier: tier.to_owned(),
-        code: None,
-        reason: Some(reason.to_owned()),
     }
 }

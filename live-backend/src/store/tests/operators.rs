@@ -21,7 +21,10 @@ pub(super) async fn operators_look_up_requeue_and_remove_jobs(site: &Site) {
     );
     assert!(found[0].stored.is_some() && !found[0].is_dead);
     for job in &jobs {
-        store.run_dead(run(job, 3), WallMs(7)).await.unwrap();
+        store
+            .step(run(job, 3), RunStep::Dead, WallMs(7))
+            .await
+            .unwrap();
     }
     let (dead, total) = store.job_records(JobFilter::Dead, ALL).await.unwrap();
     let numbers: Vec<i64> = dead.iter().map(|record| record.id).collect();
@@ -45,7 +48,7 @@ pub(super) async fn operators_look_up_requeue_and_remove_jobs(site: &Site) {
         statuses(&notification["deliveryHistory"]),
         ["pending", "queued", "failed", "queued"]
     );
-    let done = store.run_delivered(run(&jobs[0], 1), None, None, WallMs(10));
+    let done = store.step(run(&jobs[0], 1), RunStep::DELIVERED, WallMs(10));
     done.await.unwrap();
     let (found, _) = one(&jobs[0]).await.unwrap();
     assert!(found[0].stored.is_none());
@@ -107,7 +110,7 @@ pub(super) async fn what_another_program_asks_for_is_stored_once(site: &Site) {
         job = Some(open);
     }
     assert_eq!(numbers.len(), 1);
-    let done = store.run_delivered(run(&job.unwrap(), 1), None, None, WallMs(8));
+    let done = store.step(run(&job.unwrap(), 1), RunStep::DELIVERED, WallMs(8));
     done.await.unwrap();
     let over = store.adopt(id, asked(), WallMs(9)).await.unwrap();
     assert!(matches!(over, Adopted::Over), "{over:?}");

@@ -48,18 +48,14 @@ pub(super) async fn what_is_to_be_told_before_a_job_is_known(site: &Site) {
     assert_eq!(ids(&jobs[4]).await, [0; 0]);
     assert_eq!(ids(&jobs[5]).await, [id(0), id(3), id(4)]);
     // Of those that rest only what found the user away is to be told.
-    let delayed = |at: usize, attempt, is_missed| RunEnd {
+    let rests = || delayed("in-app-retry", WallMs(900));
+    let missed_run = |at: usize, attempt, is_missed| RunEnd {
         is_missed,
         ..run(&jobs[at], attempt)
     };
     for (at, is_missed) in [(0, true), (3, false)] {
         store
-            .run_delayed(
-                delayed(at, 1, is_missed),
-                "in-app-retry",
-                WallMs(900),
-                WallMs(50),
-            )
+            .step(missed_run(at, 1, is_missed), rests(), WallMs(50))
             .await
             .unwrap();
     }
@@ -77,15 +73,25 @@ pub(super) async fn what_is_to_be_told_before_a_job_is_known(site: &Site) {
     // One that rests asks for itself as well.
     assert_eq!(before(&jobs[3]).await, [missed]);
     store
-        .run_delayed(
-            delayed(0, 2, false),
-            "in-app-retry",
-            WallMs(900),
-            WallMs(51),
-        )
+        .step(missed_run(0, 2, false), rests(), WallMs(51))
         .await
         .unwrap();
-    store.run_dead(run(&jobs[4], 1), WallMs(52)).await.unwrap();
+    store
+        .step(run(&jobs[4], 1), RunStep::Dead, WallMs(52))
+        .await
+        .unwrap();
     assert!(before(&jobs[5]).await.is_empty());
+    // One that died of it and is sent again begins anew.
+    for (attempt, step) in [(3, rests()), (4, RunStep::Dead)] {
+        let ended = store.step(missed_run(0, attempt, true), step, WallMs(53));
+        ended.await.unwrap();
+    }
+    store.requeue_dead(id(0), WallMs(54)).await.unwrap();
+    let anew = EarlierJob {
+        id: id(0),
+        attempt: 1,
+        is_missed: false,
+    };
+    assert_eq!(before(&jobs[5]).await, [anew]);
     open.close().await;
 }

@@ -215,7 +215,10 @@ pub(super) async fn attempts_at_logging_in_are_listed_newest_first(site: &Site) 
     );
     let (own, total) = store.logins(Which::All, Some(id), ALL).await.unwrap();
     assert_eq!((own.len(), total), (2, 2));
-    store.run_dead(run(&jobs[0], 3), WallMs(9)).await.unwrap();
+    store
+        .step(run(&jobs[0], 3), RunStep::Dead, WallMs(9))
+        .await
+        .unwrap();
     let (failed, total) = store.logins(Which::EmailFailed, None, ALL).await.unwrap();
     assert_eq!(
         (json_of(&failed)[0]["sessionId"].as_str(), total),
@@ -282,7 +285,7 @@ pub(super) async fn records_come_with_what_is_told_about_them(site: &Site) {
     // What a reset says holds its code.
     assert_eq!(shown, [("reset_password", ""), ("friend_request", "m")]);
     for job in store.open_jobs().await.unwrap() {
-        let done = store.run_delivered(run(&job.job, 1), None, None, WallMs(10));
+        let done = store.step(run(&job.job, 1), RunStep::DELIVERED, WallMs(10));
         done.await.unwrap();
     }
     assert!(store.open_jobs().await.unwrap().is_empty());

@@ -9,7 +9,7 @@ pub(super) async fn what_is_answered_is_there_after_it_is_opened_again(site: &Si
     let (_id, jobs) = new_user(&open.store, "a@b.example", welcome("n1")).await;
     let due_at = WallMs(500);
     open.store
-        .run_delayed(run(&jobs[0], 1), "retry-1", due_at, WallMs(6))
+        .step(run(&jobs[0], 1), delayed("retry-1", due_at), WallMs(6))
         .await
         .unwrap();
     open.close().await;
@@ -24,7 +24,7 @@ pub(super) async fn what_is_answered_is_there_after_it_is_opened_again(site: &Si
     );
     let job = &left[0].job;
     store
-        .run_delivered(run(job, 2), None, None, WallMs(7))
+        .step(run(job, 2), RunStep::DELIVERED, WallMs(7))
         .await
         .unwrap();
     assert!(store.open_jobs().await.unwrap().is_empty());
@@ -59,7 +59,7 @@ pub(super) async fn a_run_is_told_wherever_its_message_is_listed(site: &Site) {
         reason: String::new(),
         ..run(&jobs[0], 1)
     };
-    store.run_began(begun, WallMs(6)).await.unwrap();
+    store.step(begun, RunStep::Began, WallMs(6)).await.unwrap();
     let told = json_of(&store.welcome_email(id).await.unwrap());
     assert_eq!(
         (&told["status"], &told["attempts"]),
@@ -70,8 +70,12 @@ pub(super) async fn a_run_is_told_wherever_its_message_is_listed(site: &Site) {
         .await
         .unwrap();
     assert_eq!(listed[0].status, "processing");
+    let delivered = RunStep::Delivered {
+        message_id: Some("<m@h>".to_owned()),
+        socket_id: None,
+    };
     store
-        .run_delivered(run(&jobs[0], 1), Some("<m@h>".to_owned()), None, WallMs(7))
+        .step(run(&jobs[0], 1), delivered, WallMs(7))
         .await
         .unwrap();
     let told = json_of(&store.welcome_email(id).await.unwrap());
@@ -102,7 +106,10 @@ pub(super) async fn a_dead_letter_rests_and_its_signup_is_listed_as_failed(site:
     let store = &open.store;
     let (_, jobs) = new_user(store, "a@b.example", welcome("n1")).await;
     new_user(store, "b@b.example", welcome("n2")).await;
-    store.run_dead(run(&jobs[0], 3), WallMs(6)).await.unwrap();
+    store
+        .step(run(&jobs[0], 3), RunStep::Dead, WallMs(6))
+        .await
+        .unwrap();
     assert_eq!(store.dead_job_count().await.unwrap(), 1);
     assert_eq!(store.open_jobs().await.unwrap().len(), 1);
     let (failed, total) = store.signups(Which::EmailFailed, ALL).await.unwrap();
@@ -141,7 +148,7 @@ pub(super) async fn what_nobody_wanted_in_time_expires(site: &Site) {
     let in_app = &jobs[1];
     assert_eq!(in_app.channel, Channel::InApp);
     store
-        .run_expired(run(in_app, 1), WallMs(90_001))
+        .step(run(in_app, 1), RunStep::Expired, WallMs(90_001))
         .await
         .unwrap();
     let left = store.open_jobs().await.unwrap();
@@ -182,7 +189,11 @@ pub(super) async fn a_late_confirmation_counts_once(site: &Site) {
     // The run that had given up meanwhile leaves it as it is.
     let due_at = WallMs(100);
     store
-        .run_delayed(run(&jobs[1], 1), "in-app-retry", due_at, WallMs(10))
+        .step(
+            run(&jobs[1], 1),
+            delayed("in-app-retry", due_at),
+            WallMs(10),
+        )
         .await
         .unwrap();
     let stored = store
@@ -191,8 +202,13 @@ pub(super) async fn a_late_confirmation_counts_once(site: &Site) {
         .unwrap()
         .unwrap();
     assert!(stored.is_delivered);
+    let (listed, _) = store
+        .notifications_of(id, Channel::InApp, ALL)
+        .await
+        .unwrap();
+    assert_eq!(listed[0].attempts, 1, "that run counts");
     store
-        .run_delivered(run(&jobs[1], 2), None, None, WallMs(11))
+        .step(run(&jobs[1], 2), RunStep::DELIVERED, WallMs(11))
         .await
         .unwrap();
     let (listed, _) = store
@@ -222,7 +238,11 @@ pub(super) async fn a_step_that_is_said_again_changes_nothing_more(site: &Site) 
     let (id, jobs) = new_user(store, "a@b.example", welcome("n1")).await;
     for at in [6, 7] {
         store
-            .run_delayed(run(&jobs[0], 1), "retry-1", WallMs(500), WallMs(at))
+            .step(
+                run(&jobs[0], 1),
+                delayed("retry-1", WallMs(500)),
+                WallMs(at),
+            )
             .await
             .unwrap();
     }
@@ -230,7 +250,7 @@ pub(super) async fn a_step_that_is_said_again_changes_nothing_more(site: &Site) 
     assert_eq!((left.len(), left[0].attempt), (1, 2));
     for at in [8, 9] {
         store
-            .run_delivered(run(&jobs[0], 2), None, None, WallMs(at))
+            .step(run(&jobs[0], 2), RunStep::DELIVERED, WallMs(at))
             .await
             .unwrap();
     }
@@ -256,11 +276,17 @@ pub(super) async fn a_run_that_begins_again_takes_no_delivery_back(site: &Site) 
     let store = &open.store;
     let (id, jobs) = new_user(store, "a@b.example", welcome("n1")).await;
     let job = &jobs[0];
-    store.run_began(run(job, 2), WallMs(6)).await.unwrap();
-    let delivered = store.run_delivered(run(job, 2), None, None, WallMs(7));
+    store
+        .step(run(job, 2), RunStep::Began, WallMs(6))
+        .await
+        .unwrap();
+    let delivered = store.step(run(job, 2), RunStep::DELIVERED, WallMs(7));
     delivered.await.unwrap();
     // A worker that held the first run until now.
-    store.run_began(run(job, 1), WallMs(8)).await.unwrap();
+    store
+        .step(run(job, 1), RunStep::Began, WallMs(8))
+        .await
+        .unwrap();
     let (listed, _) = store
         .notifications_of(id, Channel::Email, ALL)
         .await

@@ -10,6 +10,7 @@ use crate::queue::Turn;
 use crate::queue::{Job, first_queue};
 use crate::store::StoreError;
 use crate::store::notifications::Notification;
+use crate::store::step::RunStep;
 use crate::telemetry::path::{SERVERS, SOCKET_IO_START};
 use crate::telemetry::{Detail, Place, Visit};
 use crate::websocket::{DeliveryFault, InAppMessage};
@@ -138,11 +139,11 @@ async fn deliver(
 
 async fn complete(worker: &Worker, job: &Job, visit: Visit, socket_id: Option<String>) {
     let end = Worker::run_end(job, None, String::new());
-    if let Err(error) = worker
-        .store
-        .run_delivered(end, None, socket_id, worker.now())
-        .await
-    {
+    let delivered = RunStep::Delivered {
+        message_id: None,
+        socket_id,
+    };
+    if let Err(error) = worker.store.step(end, delivered, worker.now()).await {
         tracing::error!(%error, job.id, "delivery of job {} cannot be stored: {error}", job.id);
     }
     visit.job_completed();
@@ -151,7 +152,8 @@ async fn complete(worker: &Worker, job: &Job, visit: Visit, socket_id: Option<St
 
 async fn expire(worker: &Worker, job: &Job, notification: &Notification) {
     let end = Worker::run_end(job, None, "past its time".to_owned());
-    if let Err(error) = worker.store.run_expired(end, worker.now()).await {
+    let expired = worker.store.step(end, RunStep::Expired, worker.now());
+    if let Err(error) = expired.await {
         tracing::error!(%error, job.id, "expiry of job {} cannot be stored: {error}", job.id);
     }
     let limit_ms = notification.news.expires_at.map_or(0, |expires_at| {

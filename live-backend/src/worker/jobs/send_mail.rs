@@ -8,6 +8,7 @@
 use crate::queue::{Job, first_queue};
 use crate::store::StoreError;
 use crate::store::notifications::Notification;
+use crate::store::step::RunStep;
 use crate::telemetry::path::SMTP_START;
 use crate::telemetry::{Detail, Place, Visit};
 use crate::worker::{RunFailure, Worker};
@@ -85,7 +86,7 @@ async fn begin(worker: &Worker, job: &Job) -> Result<Notification, RunFailure> {
     let begun = Worker::run_end(job, None, String::new());
     worker
         .store
-        .run_began(begun, worker.now())
+        .step(begun, RunStep::Began, worker.now())
         .await
         .map_err(passing)?;
     Ok(notification)
@@ -100,11 +101,11 @@ async fn complete(
 ) {
     let (code, message_id) = sent.unzip();
     let end = Worker::run_end(job, code, reply.to_owned());
-    if let Err(error) = worker
-        .store
-        .run_delivered(end, message_id, None, worker.now())
-        .await
-    {
+    let delivered = RunStep::Delivered {
+        message_id,
+        socket_id: None,
+    };
+    if let Err(error) = worker.store.step(end, delivered, worker.now()).await {
         // The mail is out; a repetition after a restart is recognised by its message id.
         tracing::error!(%error, job.id, "delivery of job {} cannot be stored: {error}", job.id);
     }
