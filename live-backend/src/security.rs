@@ -2,6 +2,7 @@
 //!
 //! Belongs here: hashing, signing, random bytes. Does not belong here: who may do what (middleware).
 
+mod hashing;
 pub(crate) mod passwords;
 pub(crate) mod throttle;
 pub(crate) mod tokens;
@@ -10,16 +11,19 @@ use sha2::{Digest, Sha256};
 
 /// `byte_count` random bytes as hexadecimal digits.
 pub(crate) fn random_hex<const BYTE_COUNT: usize>() -> String {
+    hex(&random_bytes::<BYTE_COUNT>())
+}
+
+/// Bytes that nobody can foresee.
+fn random_bytes<const BYTE_COUNT: usize>() -> [u8; BYTE_COUNT] {
     let mut bytes = [0_u8; BYTE_COUNT];
     getrandom::fill(&mut bytes).expect("the operating system hands out random bytes");
-    hex(&bytes)
+    bytes
 }
 
 /// A number that nobody can foresee, in `0.0..1.0`.
 pub(crate) fn random_ratio() -> f64 {
-    let mut bytes = [0_u8; 4];
-    getrandom::fill(&mut bytes).expect("the operating system hands out random bytes");
-    f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    f64::from(u32::from_le_bytes(random_bytes())) / (f64::from(u32::MAX) + 1.0)
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -1,18 +1,15 @@
 //! Passwords: kept only as argon2id hashes, made and checked away from the event loop.
 //!
-//! Belongs here: cost, hashing, checking. Does not belong here: which passwords are long enough.
+//! Belongs here: how many hashes run at once and how many wait. Does not belong here: the hash itself
+//! (hashing), which passwords are long enough.
 
+use super::hashing::Memories;
 use super::throttle::{Throttle, Tryer};
 use crate::error::AppError;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
-use argon2::{Algorithm, Argon2, Params, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Memory per hash: OWASP's second choice (19 MiB, two passes, one lane) takes about 30 ms of one core.
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASS_COUNT: u32 = 2;
 /// Hashes at once; more would only share the cores and hold more memory.
 const PARALLEL_MAX: usize = 2;
 
@@ -21,7 +18,8 @@ const WAITING_MAX: usize = 2048;
 
 /// Makes and checks password hashes.
 pub(crate) struct Passwords {
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
+    memories: Arc<Memories>,
     waiting: AtomicUsize,
     run_count: AtomicU64,
     throttle: Throttle,
@@ -40,9 +38,13 @@ pub(crate) struct Guess {
 
 impl Passwords {
     pub(crate) fn new() -> Self {
-        let nobody = hash("nobody has this password").expect("a constant can be hashed");
+        let memories = Memories::default();
+        let nobody = memories
+            .hash("nobody has this password")
+            .expect("a constant can be hashed");
         Self {
-            slots: Semaphore::new(PARALLEL_MAX),
+            slots: Arc::new(Semaphore::new(PARALLEL_MAX)),
+            memories: Arc::new(memories),
             waiting: AtomicUsize::new(0),
             run_count: AtomicU64::new(0),
             throttle: Throttle::new(),
@@ -61,8 +63,9 @@ impl Passwords {
 
     /// The hash to store.
     pub(crate) async fn hash(&self, password: String) -> Result<String, AppError> {
-        let _slot = self.slot().await?;
-        self.on_blocking_thread(move || hash(&password))
+        let slot = self.slot().await?;
+        let work = move |memories: &Memories| memories.hash(&password);
+        self.on_blocking_thread(slot, work)
             .await?
             .ok_or_else(AppError::internal)
     }
@@ -79,16 +82,16 @@ impl Passwords {
             now_ms,
         } = guess;
         self.must_have_try(tryer, now_ms)?;
-        let _slot = self.slot().await?;
+        let slot = self.slot().await?;
         // Again, with all before it counted: many guesses at once are no way round.
         self.must_have_try(tryer, now_ms)?;
         let nobody = Arc::clone(&self.nobody);
-        let check = move || {
+        let check = move |memories: &Memories| {
             let is_known = stored.is_some();
-            let is_right = verify(&password, stored.as_deref().unwrap_or(&nobody));
+            let is_right = memories.verify(&password, stored.as_deref().unwrap_or(&nobody));
             is_known && is_right
         };
-        let is_right = self.on_blocking_thread(check).await?;
+        let is_right = self.on_blocking_thread(slot, check).await?;
         if is_right {
             self.throttle.succeeded(tryer);
         } else {
@@ -110,19 +113,26 @@ impl Passwords {
         })
     }
 
-    async fn slot(&self) -> Result<SemaphorePermit<'_>, AppError> {
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, AppError> {
         let _waiting = Waiting::begin(&self.waiting)?;
-        self.slots
-            .acquire()
+        Arc::clone(&self.slots)
+            .acquire_owned()
             .await
             .map_err(|_closed| AppError::internal())
     }
 
+    /// The slot is held until the work is done, also where whoever asked has gone meanwhile.
     async fn on_blocking_thread<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        slot: OwnedSemaphorePermit,
+        work: impl FnOnce(&Memories) -> T + Send + 'static,
     ) -> Result<T, AppError> {
         self.run_count.fetch_add(1, Ordering::Relaxed);
+        let memories = Arc::clone(&self.memories);
+        let work = move || {
+            let _slot = slot;
+            work(&memories)
+        };
         tokio::task::spawn_blocking(work).await.map_err(|error| {
             tracing::error!(%error, "password work did not end well: {error}");
             AppError::internal()
@@ -152,31 +162,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn argon2() -> Option<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASS_COUNT, 1, None).ok()?;
-    Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn hash(password: &str) -> Option<String> {
-    Some(
-        argon2()?
-            .hash_password(password.as_bytes())
-            .ok()?
-            .to_string(),
-    )
-}
-
-fn verify(password: &str, stored: &str) -> bool {
-    PasswordHash::new(stored).is_ok_and(|hash| {
-        Argon2::default()
-            .verify_password(password.as_bytes(), &hash)
-            .is_ok()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     #[tokio::test]
     async fn only_the_right_password_fits_its_hash() {
@@ -207,17 +196,6 @@ mod tests {
     async fn an_unknown_account_costs_as_many_hashes_as_a_known_one() {
         let passwords = Passwords::new();
         let stored = passwords.hash("correct horse".to_owned()).await.unwrap();
-        let params = argon2().unwrap();
-        assert_eq!(
-            (
-                params.params().m_cost(),
-                params.params().t_cost(),
-                params.params().p_cost()
-            ),
-            (19 * 1024, 2, 1),
-            "OWASP's parameters for argon2id"
-        );
-        assert!(stored.contains("m=19456,t=2,p=1"), "{stored}");
         assert!(passwords.nobody.contains("m=19456,t=2,p=1"));
         let mut costs = Vec::new();
         for stored in [Some(stored.as_str()), None] {
@@ -227,6 +205,23 @@ mod tests {
             costs.push(passwords.run_count() - before);
         }
         assert_eq!(costs, [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn those_that_ask_and_leave_do_not_make_more_hashes_run_at_once() {
+        let passwords = Passwords::new();
+        let mut ends = Vec::new();
+        for _slot in 0..PARALLEL_MAX {
+            let (end, ended) = std::sync::mpsc::sync_channel::<()>(0);
+            let slot = passwords.slot().await.unwrap();
+            let asked = passwords.on_blocking_thread(slot, move |_| ended.recv().is_err());
+            // Polled once, so that the work has begun, and then dropped.
+            assert!(asked.now_or_never().is_none());
+            ends.push(end);
+        }
+        assert!(passwords.slot().now_or_never().is_none());
+        drop(ends);
+        drop(passwords.slot().await.unwrap());
     }
 
     #[tokio::test]
