@@ -10,18 +10,13 @@ use flowreel_engine::recording::ReelReader;
 use flowreel_live_backend::load::Socket;
 use flowreel_live_backend::telemetry::Place;
 use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::tungstenite::Message;
-
-async fn socket_of(backend: &Backend, session: &Value) -> Socket {
-    let token = session["sessionToken"].as_str().expect("a token");
-    backend.socket(token).await
-}
 
 /// Nothing else comes before the answer to a ping.
 async fn is_silent(socket: &mut Socket) {
@@ -42,10 +37,10 @@ async fn online_count(backend: &Backend, number: usize) {
 #[tokio::test]
 async fn what_was_missed_comes_exactly_once_after_the_connection_is_back() {
     let folder = Folder::new();
-    // A minute's rest becomes 6 s: whoever is back before that is told at once.
-    let mut backend = Backend::start(folder.path(), &["--retry-scale", "10"]);
-    let ada = backend.quiet_user("ada").await;
-    let socket = socket_of(&backend, &ada).await;
+    // Nobody who is told waited out the rest of a day.
+    let rest = [("INAPP_RETRY_DELAY", "86400000")];
+    let mut backend = Backend::start_with(folder.path(), &[], &rest);
+    let (ada, socket) = backend.quiet_client("ada").await;
     online_count(&backend, 1).await;
     // Cut, without a farewell.
     drop(socket);
@@ -54,7 +49,7 @@ async fn what_was_missed_comes_exactly_once_after_the_connection_is_back() {
     backend.queue_has("in-app-retry", "delayed", 1).await;
 
     let back = Instant::now();
-    let mut socket = socket_of(&backend, &ada).await;
+    let mut socket = backend.socket_of(&ada).await;
     let missed = notification(&mut socket).await;
     assert!(back.elapsed() < Duration::from_secs(5), "not at once");
     assert_eq!(missed["type"], "purchase");
@@ -62,7 +57,7 @@ async fn what_was_missed_comes_exactly_once_after_the_connection_is_back() {
     is_silent(&mut socket).await;
     drop(socket);
     online_count(&backend, 0).await;
-    let mut again = socket_of(&backend, &ada).await;
+    let mut again = backend.socket_of(&ada).await;
     is_silent(&mut again).await;
     backend.queue_has("in-app-retry", "delayed", 0).await;
     let told = backend.notifications_of(&ada).await;
@@ -81,8 +76,7 @@ async fn a_client_that_falls_silent_is_dropped_after_two_beats_and_one_that_answ
     let folder = Folder::new();
     let environment = [("WS_HEARTBEAT_INTERVAL", "1000")];
     let mut backend = Backend::start_with(folder.path(), &[], &environment);
-    let ada = backend.quiet_user("ada").await;
-    let mut talker = socket_of(&backend, &ada).await;
+    let (_ada, mut talker) = backend.quiet_client("ada").await;
 
     let authority = backend.http.base().trim_start_matches("http://").to_owned();
     let stream = tokio::net::TcpStream::connect(&authority).await;
@@ -127,18 +121,22 @@ async fn a_client_that_falls_silent_is_dropped_after_two_beats_and_one_that_answ
 async fn a_ping_is_answered_within_100_ms() {
     let folder = Folder::new();
     let backend = Backend::start(folder.path(), &[]);
-    let ada = backend.quiet_user("ada").await;
-    let mut socket = socket_of(&backend, &ada).await;
-    let mut taken = Vec::new();
-    for _ in 0..41 {
+    let (_ada, mut socket) = backend.quiet_client("ada").await;
+    // Less than the hundred messages a second that a client may send.
+    let mut ticks = tokio::time::interval(Duration::from_millis(12));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Where a machine does other things and one is late, the count begins again.
+    let (mut in_a_row, started) = (0, Instant::now());
+    while in_a_row < 41 {
+        assert!(started.elapsed() < PATIENCE, "only {in_a_row} in a row");
+        ticks.tick().await;
         let begun = Instant::now();
         socket.emit("ping", &json!({})).await.expect("a socket");
         let pong = event(&mut socket, "pong").await;
-        taken.push(begun.elapsed());
+        let is_quick = begun.elapsed() < Duration::from_millis(100);
+        in_a_row = if is_quick { in_a_row + 1 } else { 0 };
         assert!(pong["timestamp"].is_string(), "{pong}");
     }
-    taken.sort_unstable();
-    assert!(taken[20] < Duration::from_millis(100), "{taken:?}");
 }
 
 #[tokio::test]
@@ -181,8 +179,7 @@ fn of_kinds<'a>(events: &'a [StageEvent], kinds: &[EventKind]) -> Vec<&'a StageE
 async fn a_connection_is_opened_proved_and_joined_before_it_hears_anything() {
     let folder = Folder::new();
     let mut backend = Backend::start(folder.path(), &[]);
-    let ada = backend.quiet_user("ada").await;
-    let mut socket = socket_of(&backend, &ada).await;
+    let (ada, mut socket) = backend.quiet_client("ada").await;
     backend.buy(&ada).await;
     notification(&mut socket).await;
     backend.queue_has("in-app", "completed", 1).await;
@@ -209,8 +206,7 @@ async fn a_connection_is_opened_proved_and_joined_before_it_hears_anything() {
 async fn jobs_and_broadcasts_are_both_in_the_recording() {
     let folder = Folder::new();
     let mut backend = Backend::start(folder.path(), &[]);
-    let ada = backend.quiet_user("ada").await;
-    let mut socket = socket_of(&backend, &ada).await;
+    let (ada, mut socket) = backend.quiet_client("ada").await;
     backend.buy(&ada).await;
     notification(&mut socket).await;
     let news = json!({"type": "login", "title": "Maintenance", "message": "Back at noon"});
@@ -320,7 +316,7 @@ async fn who_comes_and_goes_is_seen_in_the_live_view_within_a_second() {
         }
     };
     let begun = Instant::now();
-    let socket = socket_of(&backend, &ada).await;
+    let socket = backend.socket_of(&ada).await;
     online_count(&backend, 1).await;
     let seen = begun.elapsed();
     assert!(seen < Duration::from_secs(1), "came, seen after {seen:?}");
@@ -344,7 +340,7 @@ async fn a_hundred_messages_a_second_are_shown_as_a_hundred() {
     let ada = backend.quiet_user("ada").await;
     let mut sockets = Vec::new();
     for _ in 0..5 {
-        sockets.push(socket_of(&backend, &ada).await);
+        sockets.push(backend.socket_of(&ada).await);
     }
     let talking = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(10));

@@ -1,10 +1,11 @@
 //! Figures of the live view against what really happened, and against the recording.
 
-use crate::harness::{Backend, Folder, notification, sound_reel, until};
+use crate::harness::{Backend, Folder, PATIENCE, notification, sound_reel, until};
 use flowreel_engine::model::event::EventKind;
 use flowreel_live_backend::telemetry::Place;
 use serde_json::json;
 use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
 
 #[tokio::test]
 async fn eight_sent_and_two_refused_mails_and_both_channels_rates_stand_in_the_status() {
@@ -28,8 +29,7 @@ async fn eight_sent_and_two_refused_mails_and_both_channels_rates_stand_in_the_s
     let ada = backend.quiet_user("ada").await;
     backend.buy(&ada).await;
     backend.queue_has("dlq", "waiting", 3).await;
-    let token = ada["sessionToken"].as_str().expect("a token");
-    let mut socket = backend.socket(token).await;
+    let mut socket = backend.socket_of(&ada).await;
     for _ in 0..3 {
         backend.buy(&ada).await;
         notification(&mut socket).await;
@@ -136,18 +136,32 @@ async fn five_simulated_requests_come_200_ms_apart_and_senseless_ones_are_refuse
     assert!((0.7..1.2).contains(&took), "{took} s");
 }
 
+/// Notifications one after the other of which none may be late.
+const IN_A_ROW: usize = 30;
+
 #[tokio::test]
 async fn a_notification_is_with_its_client_in_less_than_100_ms() {
     let folder = Folder::new();
     let mut backend = Backend::start(folder.path(), &[]);
-    let ada = backend.quiet_user("ada").await;
-    let token = ada["sessionToken"].as_str().expect("a token");
-    let mut socket = backend.socket(token).await;
+    let (ada, mut socket) = backend.quiet_client("ada").await;
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
-    for _ in 0..30 {
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Where a machine does other things and one is late, the count begins again.
+    let (mut in_a_row, started) = (0, Instant::now());
+    while in_a_row < IN_A_ROW {
+        assert!(started.elapsed() < PATIENCE, "only {in_a_row} in a row");
         ticks.tick().await;
-        backend.buy(&ada).await;
+        let request = backend.buy(&ada).await;
         notification(&mut socket).await;
+        let took_ms = until("the points of its delivery", async || {
+            let journey = backend.journey(&request).await;
+            let points = &journey["points"]["notification"];
+            let (queued, delivered) = (&points["inAppQueued"], &points["inAppDelivered"]);
+            delivered.as_u64()?.checked_sub(queued.as_u64()?)
+        })
+        .await;
+        // Whole milliseconds: what took 99 by them may have taken 100.
+        in_a_row = if took_ms < 99 { in_a_row + 1 } else { 0 };
     }
     let events = sound_reel(&backend.stop());
     let mut taken: Vec<u64> = Vec::new();
@@ -162,9 +176,7 @@ async fn a_notification_is_with_its_client_in_less_than_100_ms() {
             .find(|it| it.kind == EventKind::InAppQueued && it.request == event.request);
         taken.push(event.t_ns.since_ns(queued.expect("it was queued").t_ns));
     }
-    taken.sort_unstable();
-    assert_eq!(taken.len(), 30);
-    // The slowest of all is the bench's matter, on a machine that does nothing else.
-    let median_ms = taken[15] / 1_000_000;
-    assert!(median_ms < 100, "{median_ms} ms, {taken:?}");
+    assert!(taken.len() >= IN_A_ROW, "{taken:?}");
+    let in_a_row = &taken[taken.len() - IN_A_ROW..];
+    assert!(in_a_row.iter().all(|&ns| ns < 100_000_000), "{taken:?}");
 }

@@ -240,6 +240,19 @@ impl Backend {
         body
     }
 
+    /// A user who has been told nothing yet, and a client of theirs.
+    pub(crate) async fn quiet_client(&self, name: &str) -> (Value, Socket) {
+        let session = self.quiet_user(name).await;
+        let socket = self.socket_of(&session).await;
+        (session, socket)
+    }
+
+    /// A client of the user of that session.
+    pub(crate) async fn socket_of(&self, session: &Value) -> Socket {
+        let token = session["sessionToken"].as_str().expect("a token");
+        self.socket(token).await
+    }
+
     /// A client that has proved it is the user of `token`.
     pub(crate) async fn socket(&self, token: &str) -> Socket {
         let mut socket = Socket::connect(self.http.base(), "/")
@@ -278,9 +291,24 @@ impl Backend {
         self.await_end().code()
     }
 
-    /// Gives it no time until it is resumed.
-    pub(crate) fn suspend(&self) {
+    /// Gives it no time until it is resumed; none of its threads runs any more.
+    pub(crate) async fn suspend(&self) {
         self.signal("-STOP");
+        until("every thread to be stopped", async || {
+            self.is_stopped().then_some(())
+        })
+        .await;
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process_id));
+        // A thread may end meanwhile; its name stands in brackets and may hold anything.
+        let state = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+            stat.rsplit_once(") ")?.1.chars().next()
+        };
+        let mut states = threads.expect("it runs on Linux").filter_map(state);
+        states.all(|state| state == 'T')
     }
 
     /// Undoes [`Backend::suspend`].

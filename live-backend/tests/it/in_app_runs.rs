@@ -5,17 +5,11 @@
 use crate::harness::{Backend, Folder, count, event, notification, sound_reel, until};
 use crate::retries::break_relay;
 use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
-use flowreel_live_backend::load::Socket;
 use flowreel_live_backend::telemetry::Place;
 use serde_json::{Value, json};
 
 /// A minute's rest becomes 0.1 s.
 const QUICK: [&str; 2] = ["--retry-scale", "600"];
-
-async fn socket_of(backend: &Backend, session: &Value) -> Socket {
-    let token = session["sessionToken"].as_str().expect("a token");
-    backend.socket(token).await
-}
 
 /// The history's entries with that status: number of the run, tier and reason.
 fn runs<'a>(notification: &'a Value, status: &str) -> Vec<(u64, &'a str, &'a str)> {
@@ -41,8 +35,7 @@ fn of_kind(events: &[StageEvent], kind: EventKind, at: Place) -> Vec<&StageEvent
 async fn without_a_confirmation_a_run_times_out_and_the_next_one_delivers() {
     let folder = Folder::new();
     let mut backend = Backend::start(folder.path(), &QUICK);
-    let ada = backend.quiet_user("ada").await;
-    let mut socket = socket_of(&backend, &ada).await;
+    let (ada, mut socket) = backend.quiet_client("ada").await;
     backend.buy(&ada).await;
     let first = event(&mut socket, "notification:new").await;
     let second = notification(&mut socket).await;
@@ -76,8 +69,7 @@ async fn never_confirmed_it_dies_after_as_many_runs_as_are_set() {
     let folder = Folder::new();
     let environment = [("INAPP_MAX_ATTEMPTS", "2")];
     let mut backend = Backend::start_with(folder.path(), &QUICK, &environment);
-    let ada = backend.quiet_user("ada").await;
-    let mut socket = socket_of(&backend, &ada).await;
+    let (ada, mut socket) = backend.quiet_client("ada").await;
     let request = backend.buy(&ada).await;
     backend.queue_has("dlq", "waiting", 1).await;
     socket.emit("ping", &json!({})).await.expect("a socket");
@@ -135,7 +127,7 @@ async fn a_recording_of_failures_visits_all_six_queues_and_a_requeued_job_begins
     ];
     assert_eq!(runs(&told, "failed")[..3], failed, "{told}");
 
-    let mut socket = socket_of(&backend, &ada).await;
+    let mut socket = backend.socket_of(&ada).await;
     let letters = backend.read("/api/queues/dlq/jobs").await;
     let letters = letters["jobs"].as_array().expect("a list");
     let letter = letters.iter().find(|job| job["channel"] == "in-app");
@@ -220,7 +212,7 @@ async fn a_worker_past_its_time_sends_nothing_and_it_is_recorded() {
     assert_eq!(aged.expect("it is there"), 1);
 
     let mut backend = Backend::start(folder.path(), &[]);
-    let mut socket = socket_of(&backend, &ada).await;
+    let mut socket = backend.socket_of(&ada).await;
     backend.act("/api/queues/in-app/resume", &json!({})).await;
     let told = until("its end", async || {
         let told = backend.notifications_of(&ada).await.remove(0);

@@ -338,6 +338,8 @@ fn record_until_killed(folder: &Path) {
         hold_bytes: hold.filter(|&bytes: &usize| bytes > 0),
         ..RecordingSettings::default()
     };
+    // Nothing is full where it is not said what may wait.
+    let most_waiting = settings.hold_bytes.map_or(u64::MAX, |bytes| bytes as u64);
     let topology = live_topology(&TopologySettings::default());
     let recorder = Recorder::start(Clock::start(), topology, &settings).expect("it records");
     let telemetry = recorder.telemetry();
@@ -366,9 +368,14 @@ fn record_until_killed(folder: &Path) {
                     told = acknowledged;
                     say(&format!("ack {}", told.unwrap_or(0)));
                 }
+                let waits = telemetry.waiting_bytes();
+                waiting = waits.max(waiting);
+                let counts = telemetry.counts();
                 match dropped_at {
-                    None if telemetry.counts().dropped > 0
-                        && telemetry.counts().disk_faults > 0 =>
+                    // A ring may have dropped some before, where this process gets no time.
+                    None if waits > most_waiting
+                        && counts.dropped > 0
+                        && counts.disk_faults > 0 =>
                     {
                         dropped_at = Some(acknowledged);
                         say("dropped");
@@ -376,7 +383,6 @@ fn record_until_killed(folder: &Path) {
                     Some(at) if at != acknowledged => say("recovered"),
                     _ => {}
                 }
-                waiting = telemetry.waiting_bytes().max(waiting);
                 std::thread::park_timeout(Duration::from_millis(1));
             }
             say(&format!("waiting {waiting}"));

@@ -5,7 +5,7 @@
 
 use crate::harness::{Backend, Folder, notification, until};
 use crate::npm;
-use crate::redis_queues::{ask, sign_up};
+use crate::redis_queues::{ask, sign_up, told_by_node};
 use crate::services::Redis;
 use serde_json::{Value, json};
 
@@ -27,10 +27,7 @@ async fn a_batch_leaves_and_ends_as_with_bullmqs_own_worker() {
     let backend = Backend::start(folder.path(), &["--queue", &redis.url()]);
     let fast = json!({"workers.in-app.rate_per_s": 1000, "workers.in-app.concurrency": 8});
     set(&backend, &fast).await;
-    let session = backend.user("ada").await;
-    let token = session["sessionToken"].as_str().expect("a token");
-    let mut socket = backend.socket(token).await;
-    assert_eq!(notification(&mut socket).await["type"], "login");
+    let (session, mut socket) = backend.quiet_client("ada").await;
     let script = r#"
 const { Queue, QueueEvents, Worker } = require("bullmq");
 const [url, userId] = process.argv.slice(2);
@@ -66,7 +63,7 @@ const ids = Array.from({ length: 48 }, (_, n) => `n-${n}`);
       delete hash[moment];
     }
     const job = await queue.getJob("n-1");
-    const counts = await queue.getJobCounts("active", "wait", "prioritized");
+    const counts = await queue.getJobCounts("active", "wait", "prioritized", "completed", "failed", "delayed");
     told[name] = {
       values, hash, counts, state: await job.getState(), returned: job.returnvalue, attempts: job.attemptsMade,
       order: stream.filter((it) => it.event === "active" && ids.includes(it.jobId)).map((it) => it.jobId),
@@ -81,18 +78,16 @@ const ids = Array.from({ length: 48 }, (_, n) => `n-${n}`);
   console.log(JSON.stringify(told));
 })().catch((error) => { console.error(error); process.exit(1); });
 "#;
-    let user = session["userId"].as_str().expect("an id").to_owned();
-    let url = redis.url();
-    let arguments = [url.as_str(), user.as_str()];
-    let (printed, ()) = tokio::join!(npm::run(&modules, script, &arguments), async {
+    let hearing = async {
         for _ in 0..49 {
             assert_eq!(notification(&mut socket).await["title"], "From Node");
         }
-    });
-    let told: Value = serde_json::from_str(&printed).expect("JSON");
+    };
+    let told = told_by_node(&modules, script, &redis, &session, hearing).await;
     let ours = &told["in-app"];
     assert_eq!(ours, &told["peer"]);
     assert_eq!(ours["order"].as_array().expect("a list").len(), 48);
+    assert_eq!(ours["counts"]["completed"], 48, "{told}");
     assert_eq!(ours["values"][0], "delivered");
     assert_eq!(ours["state"], "completed");
     assert_eq!(ours["returned"], "delivered");
@@ -122,8 +117,7 @@ const { port } = new URL(url);
     let paused = npm::run(&modules, script, &[&url, "pause"]).await;
     assert_eq!(paused.trim(), "true");
     let session = backend.user("ada").await;
-    let token = session["sessionToken"].as_str().expect("a token");
-    let mut socket = backend.socket(token).await;
+    let mut socket = backend.socket_of(&session).await;
     // The welcome mail, stored at the same time, has gone: the workers are awake.
     until("the mail", async || {
         (backend.mails().len() == 1).then_some(())

@@ -9,6 +9,7 @@ use crate::retries::break_relay;
 use crate::services::Redis;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
+use std::path::Path;
 
 const PACKAGES: &[&str] = &["bullmq@5", "ioredis@5"];
 const BOARD_PACKAGES: &[&str] = &["bullmq@5", "ioredis@5", "@bull-board/api@6"];
@@ -30,6 +31,21 @@ pub(crate) async fn sign_up(backend: &Backend, name: &str) {
     let body = json!({"username": name, "email": email, "password": "correct horse 1"});
     let (status, answer) = backend.post("/api/signups", &body, None).await;
     assert_eq!(status, 201, "{answer}");
+}
+
+/// What a program on Node prints that is given that Redis and the user of that session, while somebody hears
+/// what it has us tell.
+pub(crate) async fn told_by_node(
+    modules: &Path,
+    script: &str,
+    redis: &Redis,
+    session: &Value,
+    hearing: impl Future<Output = ()>,
+) -> Value {
+    let url = redis.url();
+    let arguments = [url.as_str(), session["userId"].as_str().expect("an id")];
+    let (printed, ()) = tokio::join!(npm::run(modules, script, &arguments), hearing);
+    serde_json::from_str(&printed).expect("JSON")
 }
 
 #[tokio::test]
@@ -98,13 +114,7 @@ async fn bullmq_on_node_adds_jobs_that_we_run_and_sees_how_they_ended() {
     };
     let folder = Folder::new();
     let backend = Backend::start(folder.path(), &["--queue", &redis.url()]);
-    let session = backend.user("ada").await;
-    let mut socket = backend
-        .socket(session["sessionToken"].as_str().expect("a token"))
-        .await;
-    // The login's own.
-    let own = notification(&mut socket).await;
-    assert_eq!(own["type"], "login");
+    let (session, mut socket) = backend.quiet_client("ada").await;
     let script = r#"
 const { Queue, QueueEvents } = require("bullmq");
 const [url, userId] = process.argv.slice(2);
@@ -131,16 +141,13 @@ const connection = { host: "127.0.0.1", port: Number(port), maxRetriesPerRequest
   await queue.close();
 })().catch((error) => { console.error(error); process.exit(1); });
 "#;
-    let user = session["userId"].as_str().expect("an id").to_owned();
-    let url = redis.url();
-    let arguments = [url.as_str(), user.as_str()];
-    let (printed, ()) = tokio::join!(npm::run(&modules, script, &arguments), async {
+    let hearing = async {
         for title in ["From Node", "Later"] {
             let news = notification(&mut socket).await;
             assert_eq!(news["title"], title, "{news}");
         }
-    });
-    let told: Value = serde_json::from_str(&printed).expect("JSON");
+    };
+    let told = told_by_node(&modules, script, &redis, &session, hearing).await;
     assert_eq!(told["state"], "completed");
     let reasons = told["bad"].to_string();
     for part in [

@@ -43,7 +43,8 @@ pub(super) fn check(environment: &Environment) -> Result<Ending> {
     for (token, method) in [
         (admin, "--exclude-method"),
         (user.as_str(), "--exclude-method"),
-        // Last, for it ends the sessions.
+        // Last, for they end the sessions, each its own first.
+        (user.as_str(), "--include-method"),
         (admin, "--include-method"),
     ] {
         let mut run = Command::new(&schemathesis);
