@@ -155,14 +155,14 @@ async fn a_socket_that_proves_its_user_twice_counts_once() {
         })
         .await
     };
-    let mut socket = socket_of(&backend, &ada).await;
+    let mut socket = backend.socket_of(&ada).await;
     // Again, and then as somebody else.
     for session in [&ada, &ben] {
         let token = session["sessionToken"].as_str().expect("a token");
         let answer = socket.authenticate(token).await.expect("auth:success");
         assert_eq!(answer["userId"], session["userId"]);
     }
-    let other = socket_of(&backend, &ada).await;
+    let other = backend.socket_of(&ada).await;
     drop(socket);
     online_count(&backend, 1).await;
     assert_eq!(counts(1).await, Some(1));

@@ -48,5 +48,14 @@ async fn a_thousand_jobs_take_ten_connections_at_most_and_the_last_thousand_requ
     assert_eq!(listed["total"], 1000);
     let events = sound_reel(&backend.stop());
     assert_eq!(count(&events, EventKind::RequestBegun) as u64, JOBS);
+    // Offered at a thousand a second; what a machine makes of that is told and bounds nothing.
+    let mut begun = events
+        .iter()
+        .filter(|it| it.kind == EventKind::RequestBegun);
+    let first = begun.next().expect("a request").t_ns.as_s();
+    let last = begun.next_back().expect("a request").t_ns.as_s();
+    let gaps = f64::from(u32::try_from(JOBS - 1).expect("few"));
+    let rate = gaps / (last - first);
+    println!("{JOBS} requests at {rate:.0}/s, {most} connections at most");
     assert_eq!(count(&events, EventKind::RequestFinished) as u64, JOBS);
 }
