@@ -315,6 +315,10 @@ impl Gateway {
                     return;
                 };
                 let socket_id = socket.id.to_string();
+                // Its worker is in this process, which dies with both or stores the run's end at once.
+                if gateway.sockets.confirm_here(user, id, socket_id.clone()) {
+                    return;
+                }
                 if gateway.sockets.are_spread() {
                     // Its worker may die with what it was told; whoever runs the job again looks here.
                     if !gateway.sockets.is_confirmed(user, id) {

@@ -13,8 +13,9 @@ use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-/// Job numbers that a process takes at once.
-const BLOCK: i64 = 256;
+/// Job numbers that a process takes at once: whoever takes them waits for a second flush of the journal, which
+/// must not be one request in a hundred.
+const BLOCK: i64 = 4096;
 
 /// Collection `counters`: the last number given.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
