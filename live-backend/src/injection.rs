@@ -391,7 +391,7 @@ fn made_up_address() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Wake, Waker};
 
     #[test]
     fn one_loop_at_most_generates_load_and_the_last_asked_process_has_it() {
@@ -414,26 +414,25 @@ mod tests {
         assert!(!generated.is_on());
     }
 
+    /// Switches load off as soon as it hears of a change.
+    struct Stopper(Arc<Generated>);
+
+    impl Wake for Stopper {
+        fn wake(self: Arc<Self>) {
+            self.0.stop();
+        }
+    }
+
     #[test]
     fn a_loop_never_goes_by_the_number_of_the_switch_that_ended_it() {
-        const LOOPS: u32 = 200_000;
-        let generated = Generated::default();
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    if generated.is_on() {
-                        generated.stop();
-                    }
-                }
-            });
-            let wrong = (0..LOOPS).find_map(|_| {
-                let number = generated.begin()?;
-                let plan = *generated.plan.borrow();
-                (plan.number == number && plan.load != Load::Here).then_some(plan)
-            });
-            is_over.store(true, Ordering::Relaxed);
-            assert_eq!(wrong, None);
-        });
+        let generated = Arc::new(Generated::default());
+        let mut plan = generated.plan.subscribe();
+        let stopper = Waker::from(Arc::new(Stopper(Arc::clone(&generated))));
+        let mut changed = std::pin::pin!(plan.changed());
+        let heard = changed.as_mut().poll(&mut Context::from_waker(&stopper));
+        assert!(heard.is_pending());
+        let begun = generated.begin().expect("it was off");
+        assert!(!generated.is_on(), "it was switched off in that moment");
+        assert_ne!(generated.plan.borrow().number, begun);
     }
 }
