@@ -203,7 +203,7 @@ impl Queues {
     pub(crate) async fn put_back(&self, job: &Job, rest: Duration) {
         match self {
             Self::Embedded(queues) => queues.lane(job.channel).put_back(job.id, rest),
-            Self::Redis(queues) => queues.put_back(job).await,
+            Self::Redis(queues) => queues.put_back(job, rest).await,
         }
     }
 

@@ -154,8 +154,8 @@ impl Redis {
     }
 
     /// A taken job was not run, and waits again.
-    pub(crate) async fn put_back(&self, job: &Job) {
-        self.inner.put_back(job).await;
+    pub(crate) async fn put_back(&self, job: &Job, rest: Duration) {
+        self.inner.put_back(job, rest).await;
     }
 
     /// Somebody who was told of a job takes none: another one looks.

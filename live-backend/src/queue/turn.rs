@@ -24,5 +24,15 @@ impl Turn {
 
 /// How long a run waits for one of this process that is about to write.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
-/// How long a job goes back for, at least; at most twice as long.
+/// How long a job goes back for, at least.
 pub(super) const REST: Duration = Duration::from_millis(250);
+/// What each one before it adds to that where they are many, less than a worker needs for it: a look at a
+/// backlog by every job of it would cost its square.
+const REST_EACH: Duration = Duration::from_millis(25);
+const REST_MAX: Duration = Duration::from_secs(2);
+
+/// How long a job goes back for that has so many before it.
+pub(super) fn rest_behind(count: usize) -> Duration {
+    let each = u32::try_from(count).unwrap_or(u32::MAX);
+    REST_EACH.saturating_mul(each).clamp(REST, REST_MAX)
+}

@@ -7,6 +7,7 @@
 //! [`StoreError::Unavailable`]. What a worker says of a run that has begun is said again until it is
 //! stored, because the run itself cannot be taken back.
 
+mod abandoned;
 mod address;
 mod counters;
 mod deliveries;
@@ -69,6 +70,8 @@ pub(crate) struct Mongo {
 struct Inner {
     client: Client,
     database: Database,
+    /// How the server names this program's connections.
+    application: String,
     counters: Counters,
     tally: Tally,
     /// Once it is cancelled, nothing is waited for that needs more than one call.
@@ -93,6 +96,7 @@ impl Mongo {
         };
         let opening = async {
             let options = options(address).await?;
+            let application = options.app_name.clone().unwrap_or_default();
             let client = Client::with_options(options)?;
             let database = client.database(address.database());
             check_deployment(&database, address).await?;
@@ -101,6 +105,7 @@ impl Mongo {
                 tally: Tally::default(),
                 client,
                 database,
+                application,
                 stopping: CancellationToken::new(),
             };
             Ok(Self {
@@ -146,7 +151,7 @@ impl Mongo {
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         self.inner.tally.wrote();
-        within(CALL_MAX, call).await
+        within(CALL_MAX, self.past_abandoned(Box::pin(call))).await
     }
 
     fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {

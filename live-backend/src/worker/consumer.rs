@@ -69,6 +69,7 @@ struct Slots {
     running: AtomicUsize,
     /// Jobs that went back without a run: their starts are still to be made.
     put_back: AtomicUsize,
+    went_back: Notify,
     freed: Notify,
 }
 
@@ -111,6 +112,7 @@ impl Member {
             tracker.spawn(async move {
                 if !run(&worker, number, job).await {
                     slots.put_back.fetch_add(1, Ordering::Relaxed);
+                    slots.went_back.notify_one();
                 }
                 slots.running.fetch_sub(1, Ordering::Relaxed);
                 slots.freed.notify_one();
@@ -145,6 +147,12 @@ impl Member {
                 tokio::select! {
                     () = tokio::time::sleep_until(start) => {}
                     _changed = self.limits.changed() => {
+                        pace.give_back();
+                        continue;
+                    }
+                    // Whoever goes back leaves its start to the next one, or those that come too early
+                    // would take the rate of those that may go.
+                    () = self.slots.went_back.notified() => {
                         pace.give_back();
                         continue;
                     }

@@ -45,6 +45,30 @@ async fn operate(backend: &Backend, queue: &str, what: &str) {
     assert_eq!(status, 200, "{answer}");
 }
 
+async fn logins_are_told(backend: &Backend) {
+    until("the logins to be told", async || {
+        let admin = Some(backend.admin_token.as_str());
+        let (_, queue) = backend.get("/api/queues/in-app", admin).await;
+        let is_over = queue["waiting"] == 0 && queue["active"] == 0;
+        is_over.then_some(())
+    })
+    .await;
+}
+
+/// The one in-app job that waits is gone from Redis.
+async fn loses_what_waits(redis: &Redis) {
+    let mut connection = redis.connection().await;
+    let waiting = ["ZRANGE", "bull:in-app:prioritized", "0", "-1"];
+    let ids: Vec<String> = ask(&mut connection, &waiting).await;
+    let [id] = ids.as_slice() else {
+        panic!("one job waits: {ids:?}")
+    };
+    let removed: u64 = ask(&mut connection, &["ZREM", "bull:in-app:prioritized", id]).await;
+    assert_eq!(removed, 1);
+    let removed: u64 = ask(&mut connection, &["DEL", &format!("bull:in-app:{id}")]).await;
+    assert_eq!(removed, 1);
+}
+
 /// Runs a check on embedded queues and on Redis.
 async fn on_both(check: impl AsyncFn(Backend)) {
     let folder = Folder::new();
@@ -119,25 +143,10 @@ async fn a_gap_in_redis_lets_no_later_notification_pass_and_holds_up_nobody_else
     let (ada, bea) = (backend.user("ada").await, backend.user("bea").await);
     let [ada, bea] = [&ada, &bea].map(|it| it["sessionToken"].as_str().expect("a token"));
     let (mut adas, mut beas) = (backend.socket(ada).await, backend.socket(bea).await);
-    until("the logins to be told", async || {
-        let admin = Some(backend.admin_token.as_str());
-        let (_, queue) = backend.get("/api/queues/in-app", admin).await;
-        let is_over = queue["waiting"] == 0 && queue["active"] == 0;
-        is_over.then_some(())
-    })
-    .await;
+    logins_are_told(&backend).await;
     operate(&backend, "in-app", "pause").await;
     buy(&backend, ada, "lantern 1").await;
-    let mut connection = redis.connection().await;
-    let waiting = ["ZRANGE", "bull:in-app:prioritized", "0", "-1"];
-    let ids: Vec<String> = ask(&mut connection, &waiting).await;
-    let [id] = ids.as_slice() else {
-        panic!("one job waits: {ids:?}")
-    };
-    let removed: u64 = ask(&mut connection, &["ZREM", "bull:in-app:prioritized", id]).await;
-    assert_eq!(removed, 1);
-    let removed: u64 = ask(&mut connection, &["DEL", &format!("bull:in-app:{id}")]).await;
-    assert_eq!(removed, 1);
+    loses_what_waits(&redis).await;
     for item in ["lantern 2", "lantern 3"] {
         buy(&backend, ada, item).await;
     }
@@ -158,4 +167,29 @@ async fn a_gap_in_redis_lets_no_later_notification_pass_and_holds_up_nobody_else
     drop((adas, beas));
     // That jobs went back is nowhere in the recording.
     sound_reel(&backend.stop());
+}
+
+#[tokio::test]
+async fn those_before_their_turn_take_no_starts_from_others() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    let folder = Folder::new();
+    let rate = [("INAPP_QUEUE_RATE", "1")];
+    let backend = Backend::start_with(folder.path(), &["--queue", &redis.url()], &rate);
+    let (ada, bea) = (backend.user("ada").await, backend.user("bea").await);
+    let [ada, bea] = [&ada, &bea].map(|it| it["sessionToken"].as_str().expect("a token"));
+    let (_adas, mut beas) = (backend.socket(ada).await, backend.socket(bea).await);
+    logins_are_told(&backend).await;
+    operate(&backend, "in-app", "pause").await;
+    buy(&backend, ada, "lantern 1").await;
+    loses_what_waits(&redis).await;
+    // At one start a second each of these would hold up the last one for a second.
+    for number in 2..20 {
+        buy(&backend, ada, &format!("lantern {number}")).await;
+    }
+    buy(&backend, bea, "lantern 20").await;
+    operate(&backend, "in-app", "resume").await;
+    let heard = tokio::time::timeout(AT_ONCE, hears_of(&mut beas, "lantern 20")).await;
+    assert!(heard.is_ok(), "it waited for those that may not be told");
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Kills of an ordinary check.
@@ -23,6 +24,8 @@ const PEOPLE: usize = 4;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Purchases accepted between two kills.
 const BETWEEN: usize = 6;
+/// Notifications that the in-app worker tells in a second, unless told otherwise.
+const TOLD_PER_S: u32 = 10;
 
 /// What one person did and heard.
 #[derive(Default)]
@@ -41,6 +44,12 @@ struct Told {
 }
 
 impl Person {
+    /// What was accepted and is not told.
+    fn missing(&self) -> impl Iterator<Item = usize> {
+        let accepted = self.accepted.iter().copied();
+        accepted.filter(|&number| !self.has_heard_of(number))
+    }
+
     fn has_heard_of(&self, purchase: usize) -> bool {
         self.told.iter().any(|told| told.purchase == purchase)
     }
@@ -99,11 +108,15 @@ async fn whoever_is_killed_what_was_accepted_is_told_as_one_notification() {
     while let Some(ended) = buyers.join_next().await {
         ended.expect("no buyer fails");
     }
-    waited(&book, "all that was accepted to be told", |book| {
-        book.iter()
-            .all(|it| it.accepted.iter().all(|&number| it.has_heard_of(number)))
+    let (backlog, last_kill) = (missing_count(&book), Instant::now());
+    // What the worker's rate needs for it.
+    let needed = Duration::from_secs(1) * u32::try_from(backlog).expect("few") / TOLD_PER_S;
+    let told = "all that was accepted to be told";
+    waited_for(&book, told, needed + PATIENCE, |book| {
+        book.iter().all(|it| it.missing().next().is_none())
     })
     .await;
+    let took = last_kill.elapsed();
     stop_hearing.cancel();
     while let Some(ended) = hearers.join_next().await {
         ended.expect("no hearer fails");
@@ -134,6 +147,7 @@ async fn whoever_is_killed_what_was_accepted_is_told_as_one_notification() {
     }
     let accepted: usize = book.iter().map(|it| it.accepted.len()).sum();
     println!("{accepted} accepted, {again} came again, {late} out of order, killed {killed:?}");
+    println!("{backlog} were to be told after the last kill, which took {took:?}");
     assert!(accepted >= kills() * BETWEEN, "{accepted}");
     assert_eq!(late, 0, "told out of order");
 }
@@ -208,27 +222,40 @@ fn accepted_count(book: &Book) -> usize {
     book.iter().map(|it| it.accepted.len()).sum()
 }
 
+fn missing_count(book: &Book) -> usize {
+    let book = book.lock().expect("nobody failed");
+    book.iter().map(|it| it.missing().count()).sum()
+}
+
 async fn waited(book: &Book, what: &str, is_so: impl Fn(&[Person]) -> bool) {
+    waited_for(book, what, PATIENCE, is_so).await;
+}
+
+async fn waited_for(
+    book: &Book,
+    what: &str,
+    patience: Duration,
+    is_so: impl Fn(&[Person]) -> bool,
+) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let looking = async {
         while !is_so(&book.lock().expect("nobody failed")) {
             ticks.tick().await;
         }
     };
-    let found = tokio::time::timeout(PATIENCE, looking).await;
-    assert!(found.is_ok(), "waited in vain for {what}: {}", shown(book));
+    let found = tokio::time::timeout(patience, looking).await;
+    assert!(
+        found.is_ok(),
+        "waited {patience:?} in vain for {what}: {} are missing: {}",
+        missing_count(book),
+        shown(book)
+    );
 }
 
 fn shown(book: &Book) -> String {
     let book = book.lock().expect("nobody failed");
-    let missing = |it: &Person| -> Vec<usize> {
-        let is_missing = |number: &&usize| !it.has_heard_of(**number);
-        it.accepted.iter().filter(is_missing).copied().collect()
-    };
-    let all: Vec<_> = book
-        .iter()
-        .map(|it| (it.accepted.len(), missing(it)))
-        .collect();
+    let of = |it: &Person| (it.accepted.len(), it.missing().collect::<Vec<_>>());
+    let all: Vec<_> = book.iter().map(of).collect();
     format!("{all:?}")
 }
 

@@ -20,15 +20,17 @@ use tokio_util::sync::CancellationToken;
 /// Jobs that may wait or rest; past it new requests are refused with 503, nothing is dropped.
 const JOBS_MAX: u64 = 200_000;
 /// How often locks are refreshed; several times within one.
-const LOCKS_EVERY: Duration = Duration::from_secs(3);
+const LOCKS_EVERY: Duration = Duration::from_secs(1);
 /// The same after the stop, when it is waited for the last runs.
 const LAST_RUNS_EVERY: Duration = Duration::from_millis(50);
-/// How often the rest is looked after.
-const HOUSE_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked whether somebody is gone.
+const HOUSE_EVERY: Duration = Duration::from_secs(1);
+/// The rest of the house is looked after in one of so many rounds.
+const REST_EVERY: u64 = 2;
 /// How long nobody else does what one does for all, after it was last done.
 const HOUSE_LEASE: Duration = Duration::from_secs(6);
 /// A sweep goes over every stored job that is open.
-const SWEEP_EVERY: u64 = 3;
+const SWEEP_EVERY: u64 = 3 * REST_EVERY;
 /// Done jobs that are kept for people to look at.
 const COMPLETED_KEPT: isize = 1_000;
 const FAILED_KEPT: isize = 5_000;
@@ -133,6 +135,9 @@ impl Inner {
     ) -> Result<(), QueueError> {
         for queue in [Place::Mail, Place::InApp] {
             self.bring_back(queue).await?;
+        }
+        if !round.is_multiple_of(REST_EVERY) {
+            return Ok(());
         }
         self.counts().await?;
         // The rest costs much, and two that see the same gap would both fill it.

@@ -10,7 +10,8 @@
 use super::Inner;
 use super::link::addition;
 use super::parcel::Parcel;
-use super::taking::{LOCK, due_ms, pop_marker, wall_ms};
+use super::scripts::lock_ms;
+use super::taking::{due_ms, pop_marker, wall_ms};
 use crate::models::UserId;
 use crate::queue::{QueueError, first_queue};
 use crate::security::random_hex;
@@ -28,6 +29,8 @@ use tokio::time::Instant;
 pub(super) const PLACES: [Place; 3] = [Place::Retry1, Place::Retry2, Place::InAppRetry];
 /// Longest wait without a look of our own.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The same where a job is due that another process holds, which may be gone.
+const HELD_WAIT_MAX: Duration = Duration::from_secs(1);
 const ERROR_PAUSE: Duration = Duration::from_millis(500);
 /// Jobs that are sent on between two looks.
 const BATCH: isize = 100;
@@ -62,13 +65,12 @@ impl Inner {
             index.cmd("SADD").arg(&key).arg(&id).ignore();
             index.cmd("EXPIRE").arg(&key).arg(INDEX_LIFE_S).ignore();
         }
-        let added = self.link.add(via, vec![addition(parcel, id, rest)]);
-        if index.is_empty() {
-            return added.await;
+        self.link.add(via, vec![addition(parcel, id, rest)]).await?;
+        // After the job: whoever wakes it takes an index without one for old.
+        if !index.is_empty() {
+            self.link.pipe::<()>(&index).await?;
         }
-        // On one connection: the index is written before the job is there.
-        let both = futures_util::future::try_join(self.link.pipe::<()>(&index), added);
-        both.await.map(|((), ())| ())
+        Ok(())
     }
 
     /// Sends due jobs on, for ever.
@@ -83,7 +85,7 @@ impl Inner {
 
     async fn send_due_on_once(&self) -> Result<(), QueueError> {
         let now_ms = wall_ms();
-        let (mut next_ms, mut has_sent) = (None, false);
+        let (mut next_ms, mut has_sent, mut wait_max) = (None, false, WAIT_MAX);
         let mut markers = Vec::with_capacity(PLACES.len());
         let due_until = now_ms
             .saturating_add(1)
@@ -99,7 +101,11 @@ impl Inner {
             }
             due.extend(promoted.into_iter().rev().chain(prioritized));
             for id in due {
-                has_sent |= self.leave(via, &id).await?;
+                if self.leave(via, &id).await? {
+                    has_sent = true;
+                } else {
+                    wait_max = HELD_WAIT_MAX;
+                }
             }
             let first = next.first().and_then(|(_, score)| due_ms(score));
             next_ms = [next_ms, first].into_iter().flatten().min();
@@ -107,9 +113,9 @@ impl Inner {
         if has_sent {
             return Ok(());
         }
-        let wait = next_ms.map_or(WAIT_MAX, |next_ms: u64| {
+        let wait = next_ms.map_or(wait_max, |next_ms: u64| {
             Duration::from_millis(next_ms.saturating_sub(wall_ms()))
-                .clamp(Duration::from_millis(1), WAIT_MAX)
+                .clamp(Duration::from_millis(1), wait_max)
         });
         let connection = self
             .rests
@@ -143,10 +149,9 @@ impl Inner {
     async fn leave(&self, via: Place, id: &str) -> Result<bool, QueueError> {
         let keys = self.link.keys(via)?;
         let (job_key, token) = (keys.job_key(id), random_hex::<16>());
-        let lock_ms = u64::try_from(LOCK.as_millis()).unwrap_or(u64::MAX);
         let mut pipe = redis::pipe();
         pipe.cmd("SET").arg(format!("{job_key}:lock")).arg(&token);
-        pipe.arg("NX").arg("PX").arg(lock_ms);
+        pipe.arg("NX").arg("PX").arg(lock_ms(via));
         pipe.cmd("HMGET")
             .arg(&job_key)
             .arg("data")
@@ -279,10 +284,14 @@ impl Inner {
         for id in ids {
             let mut pipe = redis::pipe();
             pipe.cmd("ZSCORE").arg(keys.delayed()).arg(&id);
-            pipe.cmd("SREM").arg(&key).arg(&id).ignore();
             let (score,): (Option<String>,) = self.link.pipe(&pipe).await?;
             if score.is_some() {
+                // The end of its rest takes it out of the index, so that a process that dies here leaves it.
                 self.leave(Place::InAppRetry, &id).await?;
+            } else {
+                let mut pipe = redis::pipe();
+                pipe.cmd("SREM").arg(&key).arg(&id).ignore();
+                self.link.pipe::<()>(&pipe).await?;
             }
         }
         Ok(true)

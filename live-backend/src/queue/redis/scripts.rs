@@ -8,7 +8,7 @@
 
 use super::link::Link;
 use super::outbox::{TRIMMED, trimmed_field};
-use super::taking::{LOCK, wall_ms};
+use super::taking::{lock, wall_ms};
 use crate::queue::QueueError;
 use crate::telemetry::Place;
 use redis::Script;
@@ -66,7 +66,7 @@ pub(super) async fn take(
         .key(keys.pc())
         .key(keys.marker());
     call.arg(keys.key_prefix()).arg(wall_ms()).arg(token);
-    call.arg(lock_ms()).arg(count);
+    call.arg(lock_ms(queue)).arg(count);
     let (left, found): (u64, Vec<(String, String, u64, u32)>) = link.script(&call).await?;
     let found = found.into_iter().map(|(id, data, added_ms, starts)| Found {
         id,
@@ -117,7 +117,7 @@ pub(super) async fn extend(
 ) -> Result<Vec<String>, QueueError> {
     let keys = link.keys(queue)?;
     let mut call = EXTEND.key(keys.stalled());
-    call.arg(keys.key_prefix()).arg(token).arg(lock_ms());
+    call.arg(keys.key_prefix()).arg(token).arg(lock_ms(queue));
     call.arg(ids);
     link.script(&call).await
 }
@@ -150,12 +150,12 @@ pub(super) async fn hand_over(
 ) -> Result<bool, QueueError> {
     let keys = link.keys(queue)?;
     let mut call = HAND_OVER.key(format!("{}:lock", keys.job_key(id)));
-    call.arg(token).arg(lock_ms());
+    call.arg(token).arg(lock_ms(queue));
     link.script(&call).await
 }
 
-fn lock_ms() -> u64 {
-    u64::try_from(LOCK.as_millis()).unwrap_or(u64::MAX)
+pub(super) fn lock_ms(queue: Place) -> u64 {
+    u64::try_from(lock(queue).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Ids whose job is gone are dropped on the way.

@@ -24,8 +24,12 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// A run that is not heard of for so long is given to another process.
-pub(super) const LOCK: Duration = Duration::from_secs(10);
+/// A run that is not heard of for so long is given to another process. One that was only frozen for that
+/// long may send its mail, and so does the next one: a mail cannot be taken back.
+const MAIL_LOCK: Duration = Duration::from_secs(10);
+/// Later news of the user waits for it, so it is short. Where a process was only frozen, the next one finds
+/// in the store what a client has confirmed; what both write comes under one id, by which a client tells it.
+const IN_APP_LOCK: Duration = Duration::from_secs(3);
 /// Longest wait without a look of our own.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// After an error.
@@ -401,6 +405,14 @@ async fn serve_backs(inner: Arc<Inner>, channel: Channel) {
             // Their locks run out.
             tracing::debug!(%error, "{} jobs are not given back: {error}", ids.len());
         }
+    }
+}
+
+/// How long a job of this queue is a process's own that is not heard of.
+pub(super) const fn lock(queue: Place) -> Duration {
+    match queue {
+        Place::InApp | Place::InAppRetry => IN_APP_LOCK,
+        _ => MAIL_LOCK,
     }
 }
 

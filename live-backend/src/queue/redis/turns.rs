@@ -9,7 +9,7 @@
 use super::Inner;
 use super::parcel::run_id;
 use super::taking::{Ending, wall_ms};
-use crate::queue::turn::{PATIENCE, REST, Turn};
+use crate::queue::turn::{PATIENCE, REST, Turn, rest_behind};
 use crate::queue::{Job, QueueError};
 use crate::store::jobs::EarlierJob;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 /// A mark outlives the wait for a confirmation.
 const MARK_LIFE: Duration = Duration::from_secs(10);
-/// A job that was taken so often waits for nobody any more: two minutes to four.
+/// A job that was taken so often waits for nobody any more: after two minutes at least.
 const STARTS_MAX: u32 = 480;
 
 /// In-app runs of this process.
@@ -107,7 +107,7 @@ impl Inner {
                 Ok(true) => Turn::Now {
                     sockets: Some(sockets.clone()),
                 },
-                Ok(false) => Turn::Later(REST),
+                Ok(false) => Turn::Later(rest_behind(earlier.len())),
                 Err(error) => {
                     tracing::debug!(%error, "{error}");
                     Turn::Later(REST)
@@ -161,16 +161,38 @@ impl Inner {
 
     /// A taken job waits again, as if it had not been taken. All that go back at about the same time come
     /// again at once, in the order in which they went.
-    pub(super) async fn put_back(self: &Arc<Self>, job: &Job) {
-        let rest_ms = u64::try_from(REST.as_millis()).unwrap_or(u64::MAX);
-        let due_ms = (wall_ms() / rest_ms + 2) * rest_ms;
+    pub(super) async fn put_back(self: &Arc<Self>, job: &Job, rest: Duration) {
+        let due_ms = due_after(wall_ms(), rest);
         let taking = self.taking(job.channel);
         drop(taking.end(self, job.id, Ending::PutBack(due_ms)).await);
         self.turns.ended(job.id);
     }
 }
 
+/// The full quarter of a second at which a job comes again: one later at most than it is to rest.
+fn due_after(now_ms: u64, rest: Duration) -> u64 {
+    let quarter_ms = u64::try_from(REST.as_millis()).unwrap_or(u64::MAX);
+    let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+    let quarters = (now_ms / quarter_ms).saturating_add(rest_ms.div_ceil(quarter_ms));
+    quarters.saturating_add(1).saturating_mul(quarter_ms)
+}
+
 /// To which sockets a run was written; beside BullMQ's own keys.
 fn mark_key(job: i64, attempt: u16) -> String {
     format!("flowreel:written:{}", run_id(&job.to_string(), attempt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_rests_in_proportion_to_what_is_before_it_and_in_its_order() {
+        let due = |before| due_after(10_100, rest_behind(before));
+        assert_eq!([due(1), due(2), due(10)], [10_500; 3], "as ever");
+        assert_eq!([due(11), due(20), due(64)], [10_750, 10_750, 12_000]);
+        assert_eq!(due(usize::MAX), 12_250);
+        assert_eq!(due_after(10_249, REST), 10_500);
+        assert_eq!(due_after(10_250, REST), 10_750);
+    }
 }

@@ -270,3 +270,34 @@ async fn nobody_at_the_address_is_said_in_one_sentence() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_transaction_that_its_process_left_holds_nobody_up() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let address = server.address("left");
+    let (gone, mongo) = (Mongo::open(&address).await.unwrap(), Mongo::open(&address));
+    let mongo = mongo.await.unwrap();
+    let created = mongo.create_user(user("a@b.example"), welcome("n1"), WallMs(5));
+    let (_, jobs) = created.await.unwrap();
+    // As if it had been killed here.
+    let mut left = gone.inner.client.start_session().await.unwrap();
+    left.start_transaction().await.unwrap();
+    let emails = gone.collection::<Document>(names::notifications_on(Channel::Email));
+    let touched = doc! { "$set": { "title": "left" } };
+    let touch = emails.update_one(doc! { "_id": "n1" }, touched);
+    let touch = touch.session(&mut left).await.unwrap();
+    assert_eq!(touch.modified_count, 1);
+
+    let step = mongo.step(run(jobs[0].id, 1), RunStep::DELIVERED, WallMs(6));
+    tokio::time::timeout(CALL_MAX, step).await.unwrap().unwrap();
+    let ended = left.commit_transaction().await.unwrap_err();
+    assert!(
+        ended.contains_label(mongodb::error::TRANSIENT_TRANSACTION_ERROR),
+        "whoever is only slow does it again: {ended}"
+    );
+    let found = mongo.notification("n1".to_owned()).await.unwrap().unwrap();
+    assert!(found.is_delivered);
+    assert_eq!(found.news.title, "t");
+}
