@@ -27,10 +27,7 @@ pub(super) async fn watch(
     hop_secret: &HeaderValue,
     stop: &CancellationToken,
 ) {
-    // Connections of its own: a check tells whether a new client would be served.
-    let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(0)
-        .build_http();
+    let client = client();
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -47,7 +44,14 @@ pub(super) async fn watch(
     }
 }
 
-async fn check(
+/// Connections of its own: a check tells whether a new client would be served.
+pub(super) fn client() -> Client<HttpConnector, Body> {
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .build_http()
+}
+
+pub(super) async fn check(
     client: &Client<HttpConnector, Body>,
     upstream: &Upstream,
     telemetry: &Telemetry,
@@ -65,7 +69,10 @@ async fn check(
     {
         return;
     }
-    upstream.was_there(matches!(answer, Ok(Ok(_))));
+    // Who is silent may be overloaded: where that goes for all of them, requests still try.
+    if let Ok(answer) = &answer {
+        upstream.was_there(answer.is_ok());
+    }
     let changed = match answer {
         Ok(Ok(response)) if response.status().is_success() => upstream.checked(true),
         // It says itself that it takes nothing now: no second look is needed.

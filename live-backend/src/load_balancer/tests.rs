@@ -190,6 +190,25 @@ async fn sockets_that_are_being_opened_count_towards_the_limit() {
     assert_eq!(running.anomalies().await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_are_silent_they_are_still_asked() {
+    let running = start_before([Serving::Holds; 3]).await;
+    let client = health::client();
+    for _ in 0..2 {
+        let checks = running.upstreams.all().iter().map(|upstream| {
+            let telemetry = running.recorder.telemetry();
+            let (client, secret) = (&client, HeaderValue::from_static("secret"));
+            async move { health::check(client, upstream, &telemetry, &secret).await }
+        });
+        futures_util::future::join_all(checks).await;
+    }
+    assert!(running.upstreams.all().iter().all(|one| !one.is_healthy()));
+    let asked = running.post("/api/logins");
+    running.may_answer.cancel();
+    assert_eq!(asked.await.0, StatusCode::OK);
+    assert_eq!(running.anomalies().await, 0);
+}
+
 /// A server that takes connections, reads a little and hangs up.
 async fn hang_up(listener: tokio::net::TcpListener) {
     use tokio::io::AsyncReadExt;

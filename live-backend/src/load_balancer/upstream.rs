@@ -148,7 +148,7 @@ impl Upstream {
         self.is_there.load(Ordering::Relaxed)
     }
 
-    /// Notes whether a check was answered at all.
+    /// Notes whether a check was answered, or refused.
     pub(super) fn was_there(&self, is_there: bool) {
         self.is_there.store(is_there, Ordering::Relaxed);
     }
@@ -226,7 +226,8 @@ impl Upstreams {
 
     /// The wanted server where it is healthy, else one by the algorithm; none tried before.
     ///
-    /// Where none is healthy something that all of them need is down: one that answers at all says what.
+    /// Where none is healthy something that all of them need is down, or they have too much to do: one that
+    /// takes connections says what, or answers late.
     pub(super) fn choose(
         &self,
         wanted: Option<usize>,

@@ -66,6 +66,9 @@ impl JobOrigin {
 #[derive(Clone, Debug)]
 pub(crate) struct RunEnd {
     pub(crate) job: i64,
+    /// What it delivers: a queue may know the job's number from another store, or from before this one was set
+    /// back.
+    pub(crate) notification: String,
     pub(crate) channel: Channel,
     pub(crate) attempt: u16,
     pub(crate) code: Option<u16>,

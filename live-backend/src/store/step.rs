@@ -42,6 +42,8 @@ pub(crate) enum RunStep {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct After {
     pub(super) was: JobWas,
+    /// What the job must deliver for the step to be its own; any where it was found by its number here.
+    pub(super) notification: Option<String>,
     pub(super) job: JobAfter,
     /// New status of the notification; one that is delivered stays so.
     pub(super) status: Option<&'static str>,
@@ -148,6 +150,7 @@ impl RunStep {
         let (delivered_at, message_id, socket_id) = delivery;
         After {
             was,
+            notification: Some(run.notification),
             job,
             status,
             delivered_at,
@@ -177,6 +180,7 @@ impl After {
         };
         Self {
             was: JobWas::Dead,
+            notification: None,
             job: JobAfter::Row(row),
             status: Some(InAppStatus::Pending.name()),
             delivered_at: None,
@@ -195,6 +199,7 @@ impl After {
     pub(super) fn removal(removal: Removal, now: WallMs) -> Self {
         Self {
             was: JobWas::Kept,
+            notification: None,
             job: JobAfter::Gone,
             status: Some(InAppStatus::Failed.name()),
             delivered_at: None,
@@ -230,6 +235,7 @@ mod tests {
     fn run(channel: Channel, attempt: u16) -> RunEnd {
         RunEnd {
             job: 7,
+            notification: "n7".to_owned(),
             channel,
             attempt,
             code: Some(451),
@@ -279,6 +285,7 @@ mod tests {
             let text = |text: &str| is_delivered.then(|| text.to_owned());
             let expected = After {
                 was,
+                notification: Some("n7".to_owned()),
                 job,
                 status,
                 delivered_at: is_delivered.then_some(NOW),

@@ -105,6 +105,7 @@ suite!(
     people::numbers_are_given_once_under_many_hands,
     runs::a_run_is_told_wherever_its_message_is_listed,
     runs::a_dead_letter_rests_and_its_signup_is_listed_as_failed,
+    runs::a_run_of_another_stores_job_changes_nothing,
     runs::what_nobody_wanted_in_time_expires,
     runs::a_late_confirmation_counts_once,
     runs::a_step_that_is_said_again_changes_nothing_more,
@@ -178,6 +179,7 @@ fn session(id: &str, user: UserId) -> NewSession {
 fn run(job: &NewJob, attempt: u16) -> RunEnd {
     RunEnd {
         job: job.id,
+        notification: job.notification.clone(),
         channel: job.channel,
         attempt,
         code: Some(451),

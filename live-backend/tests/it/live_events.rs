@@ -182,13 +182,13 @@ const refused = (auth, emitted) => new Promise((seen) => {
     if (emitted) socket.disconnect();
   });
   if (emitted) socket.on("connect", () => socket.emit("authenticate", emitted));
-  socket.on("disconnect", () => seen(heard));
+  socket.on("disconnect", () => seen([...heard]));
 });
 const late = new Promise((seen) => {
   const socket = open({}, {});
   const heard = [];
   socket.onAny((name, data) => { heard.push(name); });
-  socket.on("system:status", () => seen(heard));
+  socket.on("system:status", () => seen([...heard]));
   socket.on("connect", () => socket.emit("authenticate", { token }));
 });
 done({

@@ -248,6 +248,7 @@ impl Inner {
         let job = &left.stored.job;
         let end = RunEnd {
             job: job.id,
+            notification: job.notification.clone(),
             channel: job.channel,
             attempt: left.stored.attempt,
             code: None,

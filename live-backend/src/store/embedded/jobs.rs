@@ -192,7 +192,8 @@ pub(super) fn tell(connection: &Connection, job: i64, after: &After) -> Result<b
              attempts = max(attempts, ?5), delivered_at = coalesce(delivered_at, ?6), \
              message_id = coalesce(?7, message_id), socket_id = coalesce(?8, socket_id) \
              WHERE id = (SELECT notification_id FROM jobs WHERE id = ?1 \
-             AND (?2 IS NULL OR attempt <= ?2) AND (?3 IS NULL OR (state = 'dead') = ?3))",
+             AND (?2 IS NULL OR attempt <= ?2) AND (?3 IS NULL OR (state = 'dead') = ?3) \
+             AND (?9 IS NULL OR notification_id = ?9))",
         )?
         .execute(params![
             job,
@@ -203,6 +204,7 @@ pub(super) fn tell(connection: &Connection, job: i64, after: &After) -> Result<b
             after.delivered_at.map(WallMs::to_stored),
             after.message_id,
             after.socket_id,
+            after.notification,
         ])?;
     if told == 0 {
         return Ok(false);

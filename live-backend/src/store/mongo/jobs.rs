@@ -75,6 +75,9 @@ impl Mongo {
     ) -> mongodb::error::Result<Option<Job>> {
         let jobs: Collection<Job> = self.collection(names::JOBS);
         let mut was = doc! { "_id": id };
+        if let Some(notification) = &after.notification {
+            was.insert("notificationId", notification);
+        }
         match after.was {
             JobWas::Kept => {}
             JobWas::OpenAt(attempt) => {

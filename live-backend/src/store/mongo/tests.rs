@@ -5,7 +5,7 @@
 use super::server::Server;
 use super::*;
 use crate::models::{Channel, NotificationType, Priority, WallMs};
-use crate::store::jobs::RunEnd;
+use crate::store::jobs::{NewJob, RunEnd};
 use crate::store::notifications::News;
 use crate::store::step::RunStep;
 use crate::store::users::NewUser;
@@ -33,9 +33,10 @@ fn welcome(id: &str) -> Vec<News> {
     }]
 }
 
-fn run(job: i64, attempt: u16) -> RunEnd {
+fn run(job: &NewJob, attempt: u16) -> RunEnd {
     RunEnd {
-        job,
+        job: job.id,
+        notification: job.notification.clone(),
         channel: Channel::Email,
         attempt,
         code: Some(451),
@@ -57,7 +58,7 @@ async fn documents_have_the_fields_of_their_collection_and_others_are_refused() 
         due_at: WallMs(500),
     };
     mongo
-        .step(run(jobs[0].id, 1), delayed, WallMs(6))
+        .step(run(&jobs[0], 1), delayed, WallMs(6))
         .await
         .unwrap();
     let database = server.client().await.database("fields");
@@ -134,7 +135,7 @@ async fn a_beginning_whose_answer_was_lost_is_told_once() {
     let (_, jobs) = created.await.unwrap();
     // The same run at the same moment is the same word; at another moment it is another run.
     for at in [6, 6, 7] {
-        let begun = mongo.step(run(jobs[0].id, 1), RunStep::Began, WallMs(at));
+        let begun = mongo.step(run(&jobs[0], 1), RunStep::Began, WallMs(at));
         begun.await.unwrap();
     }
     let database = server.client().await.database("again");
@@ -216,7 +217,7 @@ async fn an_outage_is_answered_in_bounded_time_and_ends_by_itself() {
     );
     assert!(!mongo.is_well().await);
     // A run that has ended says so until it is heard.
-    let said = mongo.step(run(jobs[0].id, 1), RunStep::DELIVERED, WallMs(7));
+    let said = mongo.step(run(&jobs[0], 1), RunStep::DELIVERED, WallMs(7));
     let (said, ()) = tokio::join!(said, server.restart());
     said.unwrap();
     assert!(mongo.is_well().await);
@@ -243,7 +244,7 @@ async fn an_outage_is_answered_in_bounded_time_and_ends_by_itself() {
         "{hanging:?}"
     );
     mongo.stop_waiting();
-    let last = run(jobs[0].id, 2);
+    let last = run(&jobs[0], 2);
     let given_up = tokio::time::timeout(bound, mongo.step(last, RunStep::Began, WallMs(9)));
     assert!(
         given_up.await.expect("bounded").is_err(),

@@ -133,6 +133,35 @@ pub(super) async fn a_dead_letter_rests_and_its_signup_is_listed_as_failed(site:
     open.close().await;
 }
 
+pub(super) async fn a_run_of_another_stores_job_changes_nothing(site: &Site) {
+    let open = site.open().await;
+    let store = &open.store;
+    let (id, jobs) = new_user(store, "a@b.example", welcome("n1")).await;
+    let told = json_of(&store.welcome_email(id).await.unwrap());
+    let steps = [
+        RunStep::Began,
+        delayed("retry-1", WallMs(500)),
+        RunStep::Dead,
+        RunStep::Expired,
+        RunStep::DELIVERED,
+    ];
+    for step in steps {
+        // A queue that outlived its store knows the number, and another notification under it.
+        let stranger = RunEnd {
+            notification: "of another store".to_owned(),
+            ..run(&jobs[0], 1)
+        };
+        store.step(stranger, step, WallMs(6)).await.unwrap();
+        assert_eq!(json_of(&store.welcome_email(id).await.unwrap()), told);
+    }
+    let left = store.open_jobs().await.unwrap();
+    assert_eq!(
+        (left.len(), left[0].attempt, &left[0].parked),
+        (1, 1, &None)
+    );
+    open.close().await;
+}
+
 pub(super) async fn what_nobody_wanted_in_time_expires(site: &Site) {
     let open = site.open().await;
     let store = &open.store;
