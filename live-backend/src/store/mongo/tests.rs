@@ -291,7 +291,7 @@ async fn a_transaction_that_its_process_left_holds_nobody_up() {
     let touch = touch.session(&mut left).await.unwrap();
     assert_eq!(touch.modified_count, 1);
 
-    let step = mongo.step(run(jobs[0].id, 1), RunStep::DELIVERED, WallMs(6));
+    let step = mongo.step(run(&jobs[0], 1), RunStep::DELIVERED, WallMs(6));
     tokio::time::timeout(CALL_MAX, step).await.unwrap().unwrap();
     let ended = left.commit_transaction().await.unwrap_err();
     assert!(
