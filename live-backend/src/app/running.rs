@@ -147,7 +147,7 @@ impl Running {
                 listener, upstreams, telemetry, trust, readiness, &faults, &phases,
             );
         }
-        tracing::info!("the {} is ready on {:?}", settings.process.name(), ports);
+        tracing::info!("{} is ready on {:?}", settings.process.name(), ports);
         Ok(Self {
             settings,
             readiness,
