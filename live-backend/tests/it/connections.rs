@@ -3,9 +3,9 @@
 //! Belongs here: what a client and its server owe each other. Does not belong here: misuse (socket_limits),
 //! runs of in-app jobs (in_app_runs).
 
-use crate::harness::{Backend, Folder, PATIENCE, event, notification, sound_reel, until};
+use crate::harness::{Backend, Folder, PATIENCE, count, event, notification, sound_reel, until};
 use crate::raw::{exchange, request};
-use flowreel_engine::model::event::{EventKind, StageEvent};
+use flowreel_engine::model::event::{EventKind, Outcome, StageEvent};
 use flowreel_engine::recording::ReelReader;
 use flowreel_live_backend::load::Socket;
 use flowreel_live_backend::telemetry::Place;
@@ -142,19 +142,11 @@ async fn a_ping_is_answered_within_100_ms() {
 #[tokio::test]
 async fn a_socket_that_proves_its_user_twice_counts_once() {
     let folder = Folder::new();
-    let backend = Backend::start(folder.path(), &[]);
+    let mut backend = Backend::start(folder.path(), &[]);
     let (ada, ben) = (
         backend.quiet_user("ada").await,
         backend.quiet_user("ben").await,
     );
-    let counts = async |connections: u64| {
-        until("the connections to be counted", async || {
-            let card = backend.status().await["websocket"].take();
-            let is_so = card["totalConnections"] == connections;
-            is_so.then(|| card["authenticatedConnections"].as_u64())
-        })
-        .await
-    };
     let mut socket = backend.socket_of(&ada).await;
     // Again, and then as somebody else.
     for session in [&ada, &ben] {
@@ -165,9 +157,18 @@ async fn a_socket_that_proves_its_user_twice_counts_once() {
     let other = backend.socket_of(&ada).await;
     drop(socket);
     online_count(&backend, 1).await;
-    assert_eq!(counts(1).await, Some(1));
     drop(other);
-    assert_eq!(counts(0).await, Some(0));
+    online_count(&backend, 0).await;
+    let events = sound_reel(&backend.stop());
+    // The state counts one up and one down for each, so that it shows how many there are now.
+    let kinds = [
+        EventKind::ConnectionOpened,
+        EventKind::ConnectionAuthenticated,
+        EventKind::ConnectionClosed,
+    ];
+    assert_eq!(kinds.map(|kind| count(&events, kind)), [2; 3]);
+    let closed = of_kinds(&events, &[EventKind::ConnectionClosed]);
+    assert!(closed.iter().all(|event| event.outcome == Outcome::Ok));
 }
 
 fn of_kinds<'a>(events: &'a [StageEvent], kinds: &[EventKind]) -> Vec<&'a StageEvent> {
