@@ -65,9 +65,8 @@ impl Passwords {
     pub(crate) async fn hash(&self, password: String) -> Result<String, AppError> {
         let slot = self.slot().await?;
         let work = move |memories: &Memories| memories.hash(&password);
-        self.on_blocking_thread(slot, work)
-            .await?
-            .ok_or_else(AppError::internal)
+        let (hash, _slot) = self.on_blocking_thread(slot, work).await?;
+        hash.ok_or_else(AppError::internal)
     }
 
     /// Whether the password belongs to the stored hash; takes as long without one.
@@ -91,12 +90,14 @@ impl Passwords {
             let is_right = memories.verify(&password, stored.as_deref().unwrap_or(&nobody));
             is_known && is_right
         };
-        let is_right = self.on_blocking_thread(slot, check).await?;
+        let (is_right, slot) = self.on_blocking_thread(slot, check).await?;
         if is_right {
             self.throttle.succeeded(tryer);
         } else {
             self.throttle.failed(tryer, now_ms);
         }
+        // The next one looks with this one counted.
+        drop(slot);
         Ok(is_right)
     }
 
@@ -121,18 +122,15 @@ impl Passwords {
             .map_err(|_closed| AppError::internal())
     }
 
-    /// The slot is held until the work is done, also where whoever asked has gone meanwhile.
+    /// The slot is held until the work is done, also where whoever asked has gone meanwhile, and comes back.
     async fn on_blocking_thread<T: Send + 'static>(
         &self,
         slot: OwnedSemaphorePermit,
         work: impl FnOnce(&Memories) -> T + Send + 'static,
-    ) -> Result<T, AppError> {
+    ) -> Result<(T, OwnedSemaphorePermit), AppError> {
         self.run_count.fetch_add(1, Ordering::Relaxed);
         let memories = Arc::clone(&self.memories);
-        let work = move || {
-            let _slot = slot;
-            work(&memories)
-        };
+        let work = move || (work(&memories), slot);
         tokio::task::spawn_blocking(work).await.map_err(|error| {
             tracing::error!(%error, "password work did not end well: {error}");
             AppError::internal()
