@@ -6,7 +6,7 @@
 //! it. So whoever has waited looks whether one has had nothing to do for some time, and ends it. Where its
 //! process is only slow, that one's driver does the transaction again: all of it, or nothing, as ever.
 
-use super::{Mongo, StoreError};
+use super::{CALL_MAX, Mongo, StoreError};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use std::future::Future;
@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// How long a change waits before it looks for what may be in its way.
 const WAIT_MAX: Duration = Duration::from_secs(1);
-/// Between two commands of a transaction of ours there are milliseconds.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// A process that lives has given a call up by then, however much it has to do.
+const SILENCE_MAX: Duration = CALL_MAX;
 /// Transactions ended by one look.
 const ENDED_MAX: i64 = 100;
 

@@ -10,9 +10,10 @@ use mongodb::error::{Error, ErrorKind, WriteFailure};
 
 const DUPLICATE_KEY: i32 = 11_000;
 const DOCUMENT_REFUSED: i32 = 121;
-/// Codes of a server that cannot work now: it stops, starts, or is no primary.
+/// Codes of a server that cannot work now: it stops, starts, is no primary, or was told to end a call.
 const PASSING: &[i32] = &[
-    6, 7, 50, 64, 89, 91, 112, 134, 189, 251, 262, 9001, 10_107, 11_600, 11_602, 13_435, 13_436,
+    6, 7, 50, 64, 89, 91, 112, 134, 189, 251, 262, 9001, 10_107, 11_600, 11_601, 11_602, 13_435,
+    13_436,
 ];
 
 impl From<Error> for StoreError {

@@ -292,7 +292,11 @@ async fn a_transaction_that_its_process_left_holds_nobody_up() {
     assert_eq!(touch.modified_count, 1);
 
     let step = mongo.step(run(&jobs[0], 1), RunStep::DELIVERED, WallMs(6));
-    tokio::time::timeout(CALL_MAX, step).await.unwrap().unwrap();
+    // A minute by the server's own limit.
+    tokio::time::timeout(CALL_MAX * 4, step)
+        .await
+        .unwrap()
+        .unwrap();
     let ended = left.commit_transaction().await.unwrap_err();
     assert!(
         ended.contains_label(mongodb::error::TRANSIENT_TRANSACTION_ERROR),
