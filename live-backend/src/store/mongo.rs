@@ -42,8 +42,9 @@ use mongodb::options::{
 };
 use mongodb::{Client, ClientSession, Collection, Database};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Longest time one call may take before it counts as failed.
@@ -74,6 +75,8 @@ struct Inner {
     application: String,
     counters: Counters,
     tally: Tally,
+    /// When it was looked last for transactions that nobody goes on with.
+    looked_at: Mutex<Option<Instant>>,
     /// Once it is cancelled, nothing is waited for that needs more than one call.
     stopping: CancellationToken,
 }
@@ -106,6 +109,7 @@ impl Mongo {
                 client,
                 database,
                 application,
+                looked_at: Mutex::default(),
                 stopping: CancellationToken::new(),
             };
             Ok(Self {

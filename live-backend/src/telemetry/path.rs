@@ -321,19 +321,13 @@ fn inside(place: Place, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::recorder::tests::{play_login, topology};
-    use crate::telemetry::{Class, Clock, Detail, Recorder, RecordingSettings, Served, Telemetry};
+    use crate::telemetry::recorder::tests::{play_login, report_of};
+    use crate::telemetry::{Class, Detail, Served, Telemetry};
     use flowreel_engine::model::event::Outcome;
     use flowreel_engine::model::id::RequestId;
 
     fn steps(play: impl FnOnce(&Telemetry) -> RequestId) -> Vec<Step> {
-        let settings = RecordingSettings::default();
-        let recorder = Recorder::start(Clock::start(), topology(), &settings).expect("a thread");
-        let telemetry = recorder.telemetry();
-        let request = play(&telemetry);
-        recorder.finish().expect("it runs");
-        let report = telemetry.request_report(request).expect("it is recent");
-        report.request.path
+        report_of(play).request.path
     }
 
     fn words(steps: &[Step]) -> Vec<String> {

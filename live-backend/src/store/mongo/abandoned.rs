@@ -10,7 +10,9 @@ use super::{CALL_MAX, Mongo, StoreError};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use std::future::Future;
+use std::sync::PoisonError;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a change waits before it looks for what may be in its way.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -26,6 +28,9 @@ impl Mongo {
             if let Ok(done) = tokio::time::timeout(WAIT_MAX, &mut change).await {
                 return done;
             }
+            if !self.may_look() {
+                continue;
+            }
             tokio::select! {
                 biased;
                 done = &mut change => return done,
@@ -38,6 +43,17 @@ impl Mongo {
                 },
             }
         }
+    }
+
+    /// One look is enough for all that wait: a server with too much to do gets no more from each of them.
+    fn may_look(&self) -> bool {
+        let looked_at = &self.inner.looked_at;
+        let mut looked_at = looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = looked_at.is_none_or(|at| at.elapsed() >= WAIT_MAX);
+        if is_due {
+            *looked_at = Some(Instant::now());
+        }
+        is_due
     }
 
     /// Ends transactions of this program that nobody goes on with; the answer is how many.

@@ -144,23 +144,15 @@ const fn queue_point(kind: EventKind) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::telemetry::recorder::tests::{play_login, topology};
-    use crate::telemetry::{
-        Class, Clock, Layer, Place, Recorder, RecordingSettings, Served, Telemetry,
-    };
+    use crate::telemetry::recorder::tests::{play_login, report_of};
+    use crate::telemetry::{Class, Layer, Place, Served, Telemetry};
     use flowreel_engine::model::event::Outcome;
     use flowreel_engine::model::id::RequestId;
     use serde_json::Value;
 
     /// The points of a request once it is over.
     fn points(play: impl FnOnce(&Telemetry) -> RequestId) -> Value {
-        let settings = RecordingSettings::default();
-        let recorder = Recorder::start(Clock::start(), topology(), &settings).expect("a thread");
-        let telemetry = recorder.telemetry();
-        let request = play(&telemetry);
-        recorder.finish().expect("it runs");
-        let report = telemetry.request_report(request).expect("it is recent");
-        serde_json::to_value(&report.points).expect("plain data")
+        serde_json::to_value(&report_of(play).points).expect("plain data")
     }
 
     #[test]

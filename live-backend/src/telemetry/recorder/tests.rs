@@ -3,6 +3,7 @@
 use super::*;
 use crate::telemetry::journal::JournalEntry;
 use crate::telemetry::live::StageStatus;
+use crate::telemetry::request::RequestReport;
 use crate::telemetry::topology::{Class, Place, TopologySettings, live_topology};
 use crate::telemetry::visit::AfterFailure;
 use flowreel_engine::model::event::{EventKind, Outcome};
@@ -16,6 +17,15 @@ pub(in crate::telemetry) fn topology() -> Topology {
 
 fn recorder(settings: &RecordingSettings) -> Recorder {
     Recorder::start(Clock::start(), topology(), settings).expect("a thread can be had")
+}
+
+/// What is told of a request once the recorder is at its end.
+pub(in crate::telemetry) fn report_of(play: impl FnOnce(&Telemetry) -> RequestId) -> RequestReport {
+    let recorder = recorder(&RecordingSettings::default());
+    let telemetry = recorder.telemetry();
+    let request = play(&telemetry);
+    recorder.finish().expect("it runs");
+    telemetry.request_report(request).expect("it is recent")
 }
 
 pub(in crate::telemetry) fn play_login(telemetry: &Telemetry) -> RequestId {
