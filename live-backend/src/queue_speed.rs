@@ -169,6 +169,7 @@ async fn accept_and_do(store: &Store, queues: &Queues, number: u64) -> Result<()
     };
     let end = RunEnd {
         job: job.id,
+        request: job.part.request,
         notification: job.notification.clone(),
         channel: job.channel,
         attempt: 1,

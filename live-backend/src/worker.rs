@@ -83,6 +83,7 @@ impl Worker {
     fn run_end(job: &Job, code: Option<u16>, reason: String) -> RunEnd {
         RunEnd {
             job: job.id,
+            request: job.part.request,
             notification: job.notification.clone(),
             channel: job.channel,
             attempt: job.part.attempt,

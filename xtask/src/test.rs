@@ -2,6 +2,7 @@
 //!
 //! Belongs here: the list of checks and how each is run. Does not belong here: the rules of the house (tidy).
 
+mod checkout;
 mod deny;
 mod determinism;
 mod exact;
@@ -35,6 +36,7 @@ const SOCKETS_LONG: &str = "10000";
 pub(crate) fn run(environment: &Environment, long: bool) -> Outcome {
     let mut steps = Steps::default();
     steps.run("packages", || machine::provide(environment, Need::Checks));
+    steps.run("target folder", || checkout::claim(environment));
     steps.run("mongod", || {
         let program = services::mongod::program(environment)?;
         Ok(Ending::Passed(program.display().to_string()))

@@ -7,6 +7,7 @@ use super::step::RunStep;
 use super::{Store, StoreError};
 use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
 use crate::telemetry::Part;
+use flowreel_engine::model::id::RequestId;
 use flowreel_engine::recording::RunId;
 use std::sync::Once;
 
@@ -66,6 +67,8 @@ impl JobOrigin {
 #[derive(Clone, Debug)]
 pub(crate) struct RunEnd {
     pub(crate) job: i64,
+    /// Its request in this run, 0 where none is known: what becomes of its jobs is told in one document.
+    pub(crate) request: RequestId,
     /// What it delivers: a queue may know the job's number from another store, or from before this one was set
     /// back.
     pub(crate) notification: String,

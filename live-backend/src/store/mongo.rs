@@ -59,6 +59,8 @@ const PING_MAX: Duration = Duration::from_millis(800);
 const CONNECTIONS_MAX: u32 = 64;
 /// Connections made at once; a burst after a restart needs several.
 const CONNECTING_MAX: u32 = 8;
+/// Turns for steps; more than there are runs at a time, so that requests do not wait for each other.
+const TURNS: usize = 1024;
 /// Rest before a call that must succeed is made again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
@@ -75,6 +77,8 @@ struct Inner {
     application: String,
     counters: Counters,
     tally: Tally,
+    /// Held by who stores a step; one for many requests.
+    turns: [tokio::sync::Mutex<()>; TURNS],
     /// When it was looked last for transactions that nobody goes on with.
     looked_at: Mutex<Option<Instant>>,
     /// Once it is cancelled, nothing is waited for that needs more than one call.
@@ -109,6 +113,7 @@ impl Mongo {
                 client,
                 database,
                 application,
+                turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
                 looked_at: Mutex::default(),
                 stopping: CancellationToken::new(),
             };

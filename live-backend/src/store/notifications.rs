@@ -81,14 +81,15 @@ pub(crate) struct Page {
 }
 
 impl Store {
-    /// The notification with everything needed to deliver it.
+    /// The notification with everything needed to deliver it; `None` also where it is of another channel.
     pub(crate) async fn notification(
         &self,
         id: String,
+        channel: Channel,
     ) -> Result<Option<Notification>, StoreError> {
         match self {
-            Self::Embedded(store) => store.notification(id).await,
-            Self::MongoDb(store) => Box::pin(store.notification(id)).await,
+            Self::Embedded(store) => store.notification(id, channel).await,
+            Self::MongoDb(store) => Box::pin(store.notification(id, channel)).await,
         }
     }
 

@@ -229,12 +229,14 @@ fn by_operator(status: &str, tier: &str, reason: String, now: WallMs) -> Deliver
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flowreel_engine::model::id::RequestId;
 
     const NOW: WallMs = WallMs(70);
 
     fn run(channel: Channel, attempt: u16) -> RunEnd {
         RunEnd {
             job: 7,
+            request: RequestId(1),
             notification: "n7".to_owned(),
             channel,
             attempt,

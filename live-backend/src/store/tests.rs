@@ -25,6 +25,7 @@ use crate::config::StorePart;
 use crate::models::{Channel, NotificationType, Priority, UserId, WallMs};
 use crate::security::hash_hex;
 use crate::telemetry::Part;
+use flowreel_engine::model::id::RequestId;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -179,6 +180,7 @@ fn session(id: &str, user: UserId) -> NewSession {
 fn run(job: &NewJob, attempt: u16) -> RunEnd {
     RunEnd {
         job: job.id,
+        request: RequestId(0),
         notification: job.notification.clone(),
         channel: job.channel,
         attempt,

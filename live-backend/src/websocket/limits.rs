@@ -130,10 +130,17 @@ impl Sockets {
         let (sockets, all, stop) = (self.clone(), tracker.clone(), stop.clone());
         tracker.spawn(async move {
             while let Some(message) = next_heard(&mut heard, &stop).await {
-                let user = std::str::from_utf8(&message).ok().and_then(UserId::parse);
-                let left = user.map(|user| sockets.sockets_of(user));
+                let Some(user) = std::str::from_utf8(&message).ok().and_then(UserId::parse) else {
+                    continue;
+                };
                 // Those that log in from now on are not meant.
-                for socket in left.into_iter().flatten() {
+                let mut left = sockets.sockets_of(user);
+                if let Some(rooms) = sockets.rooms_at(live_view::NAMESPACE) {
+                    let watching = rooms.to(room_of(user)).sockets();
+                    watching.iter().for_each(live_view::end_batches);
+                    left.extend(watching);
+                }
+                for socket in left {
                     let stop = stop.clone();
                     all.spawn(async move {
                         let last_words = tokio::time::Instant::now() + FAREWELL;

@@ -97,6 +97,13 @@ struct Refused<'a> {
     events: &'a [String],
 }
 
+/// No batch is sent to this client any more: what it has not read yet would keep it from being put out.
+pub(super) fn end_batches(socket: &SocketRef) {
+    if let Some(client) = socket.extensions.get::<Arc<Client>>() {
+        client.left();
+    }
+}
+
 impl LiveView {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {

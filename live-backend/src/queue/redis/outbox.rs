@@ -11,6 +11,7 @@ use crate::security::random_hex;
 use crate::store::jobs::RunEnd;
 use crate::store::step::RunStep;
 use crate::telemetry::Place;
+use flowreel_engine::model::id::RequestId;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -248,6 +249,7 @@ impl Inner {
         let job = &left.stored.job;
         let end = RunEnd {
             job: job.id,
+            request: RequestId(0),
             notification: job.notification.clone(),
             channel: job.channel,
             attempt: left.stored.attempt,

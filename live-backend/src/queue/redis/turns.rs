@@ -21,6 +21,10 @@ use tokio::time::Instant;
 
 /// A mark outlives the wait for a confirmation.
 const MARK_LIFE: Duration = Duration::from_secs(10);
+/// So many earlier ones may be written soon.
+const FEW: usize = 3;
+/// When to look again what has become of them.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// A job that was taken so often waits for nobody any more: after two minutes at least.
 const STARTS_MAX: u32 = 480;
 
@@ -80,7 +84,7 @@ impl Inner {
         let (mut sockets, mut known) = (pin!(sockets), None);
         loop {
             // Made before the look, so that a move in between is not missed.
-            let moved = self.turns.moved.notified();
+            let mut moved = pin!(self.turns.moved.notified());
             let asked = self.store.earlier_jobs(job.user, job.priority, job.id);
             let earlier = match asked.await {
                 Ok(earlier) if earlier.is_empty() => return Turn::FREE,
@@ -99,7 +103,9 @@ impl Inner {
             };
             let mut about_to = earlier.iter();
             if about_to.any(|earlier| self.turns.is_about_to_write(earlier.id))
-                && tokio::time::timeout_at(give_up_at, moved).await.is_ok()
+                && tokio::time::timeout_at(give_up_at, moved.as_mut())
+                    .await
+                    .is_ok()
             {
                 continue;
             }
@@ -107,6 +113,11 @@ impl Inner {
                 Ok(true) => Turn::Now {
                     sockets: Some(sockets.clone()),
                 },
+                // Stored already, and about to be announced or taken: sooner than this one would be back.
+                Ok(false) if earlier.len() <= FEW && Instant::now() < give_up_at => {
+                    drop(tokio::time::timeout(LOOK_AGAIN, moved).await);
+                    continue;
+                }
                 Ok(false) => Turn::Later(rest_behind(earlier.len())),
                 Err(error) => {
                     tracing::debug!(%error, "{error}");

@@ -15,15 +15,16 @@ impl Embedded {
     pub(crate) async fn notification(
         &self,
         id: String,
+        channel: Channel,
     ) -> Result<Option<Notification>, StoreError> {
         self.read(move |connection| {
             let found = connection
                 .prepare_cached(
                     "SELECT n.channel, n.type, n.title, n.message, n.priority, n.expires_at, n.status, \
                      n.created_at, s.user_id, s.username, s.email FROM notifications n \
-                     JOIN signups s ON s.user_id = n.user_id WHERE n.id = ?1",
+                     JOIN signups s ON s.user_id = n.user_id WHERE n.id = ?1 AND n.channel = ?2",
                 )?
-                .query_row([&id], |row| notification_from_row(&id, row));
+                .query_row([id.as_str(), channel.name()], |row| notification_from_row(&id, row));
             optional(found)?.transpose()
         })
         .await

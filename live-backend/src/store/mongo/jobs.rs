@@ -12,11 +12,13 @@ use crate::models::{Channel, InAppStatus, NotificationType, TrackedStatus, UserI
 use crate::store::StoreError;
 use crate::store::jobs::{JobOrigin, NewJob, RunEnd, StoredJob};
 use crate::store::step::{After, JobAfter, JobRow, JobWas, RunStep};
+use flowreel_engine::model::id::RequestId;
 use futures_util::{FutureExt, TryStreamExt};
 use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
 use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, Collection};
 use std::time::Duration;
+use tokio::sync::MutexGuard;
 
 /// Entries that a history keeps; older ones leave a document that would grow without end.
 const HISTORY_MAX: i32 = 200;
@@ -42,9 +44,18 @@ impl Mongo {
         now: WallMs,
     ) -> Result<(), StoreError> {
         let id = run.job;
+        let _turn = self.turn(run.request).await;
         let after = step.after(run, now);
         self.patiently(|| self.store_step(id, &after)).await?;
         Ok(())
+    }
+
+    /// Steps of one request take turns: each writes to the document of the request, and those that meet there
+    /// abort each other's transactions.
+    async fn turn(&self, request: RequestId) -> MutexGuard<'_, ()> {
+        let turns = &self.inner.turns;
+        let at = usize::try_from(request.0).unwrap_or_default() % turns.len();
+        turns[at].lock().await
     }
 
     /// Stores a step: the job's new document, or its last one; `None` where it is not as the step needs it.

@@ -28,28 +28,25 @@ impl Mongo {
     pub(crate) async fn notification(
         &self,
         id: String,
+        channel: Channel,
     ) -> Result<Option<Notification>, StoreError> {
-        self.patiently(|| self.find_notification(&id)).await
-    }
-
-    async fn find_notification(&self, id: &str) -> Result<Option<Notification>, StoreError> {
-        let emails = self.collection::<EmailNotification>(names::EMAIL_NOTIFICATIONS);
-        let in_apps = self.collection::<InAppNotification>(names::IN_APP_NOTIFICATIONS);
-        self.reading(async {
-            let (email, in_app) =
-                tokio::try_join!(async { emails.find_one(doc! { "_id": id }).await }, async {
-                    in_apps.find_one(doc! { "_id": id }).await
-                },)?;
-            let email = email.map(|email| {
-                let is_delivered = email.status == EmailStatus::Delivered;
-                to_deliver(email, Channel::Email, is_delivered)
-            });
-            Ok(email.or_else(|| {
-                in_app.map(|in_app| {
-                    let is_delivered = in_app.status == InAppStatus::Delivered;
-                    to_deliver(in_app, Channel::InApp, is_delivered)
+        self.patiently(|| async {
+            let key = doc! { "_id": &id };
+            self.reading(async {
+                Ok(match channel {
+                    Channel::Email => {
+                        let emails = self.collection(names::EMAIL_NOTIFICATIONS);
+                        let found: Option<EmailNotification> = emails.find_one(key).await?;
+                        found.map(|found| to_deliver(found, channel, EmailStatus::Delivered))
+                    }
+                    Channel::InApp => {
+                        let in_apps = self.collection(names::IN_APP_NOTIFICATIONS);
+                        let found: Option<InAppNotification> = in_apps.find_one(key).await?;
+                        found.map(|found| to_deliver(found, channel, InAppStatus::Delivered))
+                    }
                 })
-            }))
+            })
+            .await
         })
         .await
     }
@@ -131,7 +128,12 @@ pub(super) fn limit(page: Page) -> i64 {
     i64::try_from(page.limit.max(1)).unwrap_or(i64::MAX)
 }
 
-fn to_deliver<Status>(item: Stored<Status>, channel: Channel, is_delivered: bool) -> Notification {
+fn to_deliver<Status: PartialEq>(
+    item: Stored<Status>,
+    channel: Channel,
+    delivered: Status,
+) -> Notification {
+    let is_delivered = item.status == delivered;
     Notification {
         news: News {
             id: item.id,

@@ -9,6 +9,7 @@ use crate::store::jobs::{NewJob, RunEnd};
 use crate::store::notifications::News;
 use crate::store::step::RunStep;
 use crate::store::users::NewUser;
+use flowreel_engine::model::id::RequestId;
 use mongodb::bson::{DateTime, Document};
 
 fn user(email: &str) -> NewUser {
@@ -36,6 +37,7 @@ fn welcome(id: &str) -> Vec<News> {
 fn run(job: &NewJob, attempt: u16) -> RunEnd {
     RunEnd {
         job: job.id,
+        request: RequestId(0),
         notification: job.notification.clone(),
         channel: Channel::Email,
         attempt,
@@ -302,7 +304,11 @@ async fn a_transaction_that_its_process_left_holds_nobody_up() {
         ended.contains_label(mongodb::error::TRANSIENT_TRANSACTION_ERROR),
         "whoever is only slow does it again: {ended}"
     );
-    let found = mongo.notification("n1".to_owned()).await.unwrap().unwrap();
+    let found = mongo
+        .notification("n1".to_owned(), Channel::Email)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(found.is_delivered);
     assert_eq!(found.news.title, "t");
 }

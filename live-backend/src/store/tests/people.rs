@@ -24,7 +24,10 @@ pub(super) async fn an_address_belongs_to_one_account_and_a_refusal_leaves_nothi
     assert_eq!(store.open_jobs().await.unwrap().len(), 1);
     let mut stored = 0;
     for number in 0..20 {
-        let found = store.notification(format!("n{number}")).await.unwrap();
+        let found = store
+            .notification(format!("n{number}"), Channel::Email)
+            .await
+            .unwrap();
         stored += usize::from(found.is_some());
     }
     assert_eq!(stored, 1);
@@ -265,7 +268,13 @@ pub(super) async fn records_come_with_what_is_told_about_them(site: &Site) {
     let told = both("n3", NotificationType::FriendRequest);
     let nobody = store.record_friend_request(request("f2", UserId(999)), told, WallMs(8));
     assert!(nobody.await.unwrap().is_none());
-    assert!(store.notification("n3".to_owned()).await.unwrap().is_none());
+    assert!(
+        store
+            .notification("n3".to_owned(), Channel::Email)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let reset = NewReset {
         id: "r1".to_owned(),
         user: bob,
@@ -329,7 +338,13 @@ pub(super) async fn what_people_type_is_a_value_and_nothing_else(site: &Site) {
     ] {
         let typed = typed.to_owned();
         assert!(store.user_by_email(typed.clone()).await.unwrap().is_none());
-        assert!(store.notification(typed.clone()).await.unwrap().is_none());
+        assert!(
+            store
+                .notification(typed.clone(), Channel::Email)
+                .await
+                .unwrap()
+                .is_none()
+        );
         assert!(
             !store
                 .is_session_open(typed.clone(), WallMs(6))

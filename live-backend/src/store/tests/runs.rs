@@ -91,7 +91,11 @@ pub(super) async fn a_run_is_told_wherever_its_message_is_listed(site: &Site) {
     assert_eq!(history[3]["code"], 451);
     assert_eq!(history[3]["at"], "1970-01-01T00:00:00.007Z");
     assert!(history[2].get("reason").is_none(), "{history}");
-    let stored = store.notification("n1".to_owned()).await.unwrap().unwrap();
+    let stored = store
+        .notification("n1".to_owned(), Channel::Email)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(stored.is_delivered);
     assert_eq!(
         (stored.recipient.id, stored.recipient.email.as_str()),
@@ -226,7 +230,7 @@ pub(super) async fn a_late_confirmation_counts_once(site: &Site) {
         .await
         .unwrap();
     let stored = store
-        .notification("n1-in-app".to_owned())
+        .notification("n1-in-app".to_owned(), Channel::InApp)
         .await
         .unwrap()
         .unwrap();

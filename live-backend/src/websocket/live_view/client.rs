@@ -87,7 +87,7 @@ impl Client {
         }
     }
 
-    /// The socket is closed.
+    /// The socket is closed, or is to be.
     pub(super) fn left(&self) {
         self.gone.cancel();
     }

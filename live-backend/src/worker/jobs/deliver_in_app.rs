@@ -29,7 +29,9 @@ pub(in crate::worker) struct Prepared {
 pub(in crate::worker) async fn prepare(worker: &Worker, job: &Job) -> Result<Prepared, Duration> {
     let sockets = worker.sockets.of_user(job.user);
     let (found, turn) = tokio::join!(
-        worker.store.notification(job.notification.clone()),
+        worker
+            .store
+            .notification(job.notification.clone(), job.channel),
         worker.queues.turn(job, sockets)
     );
     // What is not told is in nobody's way.

@@ -74,7 +74,7 @@ async fn begin(worker: &Worker, job: &Job) -> Result<Notification, RunFailure> {
     worker.pass(Place::Database).await?;
     let found = worker
         .store
-        .notification(job.notification.clone())
+        .notification(job.notification.clone(), job.channel)
         .await
         .map_err(passing)?;
     let notification = found.ok_or_else(|| RunFailure {
