@@ -51,6 +51,8 @@ pub(super) async fn start_servers(
     let phase = &phases.servers;
     if !places.is_empty() {
         app.live_view.start(&phase.tracker, &phase.stop);
+        app.live_view
+            .share_audience(&app.sockets, &phase.tracker, &phase.stop);
         app.sockets.hear_ends(&phase.tracker, &phase.stop).await?;
     }
     app.sockets

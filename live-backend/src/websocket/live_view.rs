@@ -6,6 +6,7 @@
 //! A client proves who it is in the handshake (`auth.token`) or by an `authenticate` event, joins the room
 //! `live-view`, gets `system:status` at once and everything else in batches, 100 ms apart.
 
+mod beside;
 pub(crate) mod cards;
 mod client;
 mod subscription;

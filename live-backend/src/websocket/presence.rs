@@ -6,6 +6,7 @@
 //! users are offline within [`LIFE`]. A worker that waits for a confirmation leaves its address under the
 //! notification's id, and whichever server hears the client looks there.
 
+use super::audience::Listeners;
 use super::bus::{Bus, BusError};
 use crate::models::UserId;
 use crate::telemetry::Place;
@@ -126,6 +127,34 @@ impl Presence {
         Ok(said.exec_async(&mut self.redis.clone()).await?)
     }
 
+    /// Says who listens at this server, for the live view of other processes.
+    pub(super) async fn tell_listeners(
+        &self,
+        server: Place,
+        listeners: &Listeners,
+    ) -> Result<(), BusError> {
+        let text = serde_json::to_string(listeners).expect("numbers always serialize");
+        let mut said = redis::cmd("SET");
+        said.arg(listeners_key(server)).arg(text);
+        said.arg("PX").arg(millis(LIFE));
+        Ok(said.exec_async(&mut self.redis.clone()).await?)
+    }
+
+    /// What these servers said last; nobody listens at one that does not live.
+    pub(super) async fn listeners(
+        &self,
+        servers: &[Place],
+    ) -> Result<Vec<(Place, Listeners)>, BusError> {
+        let mut asked = redis::cmd("MGET");
+        for &server in servers {
+            asked.arg(listeners_key(server));
+        }
+        let found: Vec<Option<String>> = asked.query_async(&mut self.redis.clone()).await?;
+        let read = |text: Option<String>| serde_json::from_str(&text?).ok();
+        let said = found.into_iter().map(|text| read(text).unwrap_or_default());
+        Ok(servers.iter().copied().zip(said).collect())
+    }
+
     /// The server lives on; false where Redis knows nothing of it (any more).
     pub(super) async fn renew(&self, server: Place) -> Result<bool, BusError> {
         let asked = redis::cmd("PEXPIRE")
@@ -166,6 +195,10 @@ fn written(online: &Online) -> String {
 
 fn users_key(server: Place) -> String {
     format!("flowreel:online:{}", server.name())
+}
+
+fn listeners_key(server: Place) -> String {
+    format!("flowreel:listeners:{}", server.name())
 }
 
 fn address_key(user: UserId, notification: &str) -> String {

@@ -319,3 +319,51 @@ async fn servers_are_restarted_one_after_the_other_and_no_request_fails() {
     let count = count.expect("no request failed");
     assert!(count > 10, "{count} requests");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_server_shows_who_listens_at_all_of_them() {
+    let Some(mut system) = System::start(&[]).await else {
+        return;
+    };
+    let urls = [1, 2, 3].map(|index| system.server_url(index));
+    let first = Http::new(&urls[0]);
+    let mut sockets = Vec::new();
+    for (name, at) in [("ada", 0), ("ada", 2), ("eve", 2)] {
+        if sockets.len() != 1 {
+            sign_up(&first, name).await;
+        }
+        let token = log_in(&first, name).await;
+        sockets.push(socket_at(&urls[at], &token).await);
+    }
+    let token = system.admin_token().to_owned();
+    let shown = async |at: usize| {
+        let http = Http::new(&urls[at]);
+        let (status, answer) = http.get("/api/live-view/status", Some(&token)).await.ok()?;
+        assert_eq!(status, 200, "{answer}");
+        let online = answer["onlineUsers"].as_array().expect("a list");
+        let online = online.iter().map(|user| user["sockets"].clone()).collect();
+        let by_server = answer["websocket"]["byServer"].clone();
+        Some((by_server, Value::Array(online)))
+    };
+    let all = (
+        json!({"server-1": 1, "server-2": 0, "server-3": 2}),
+        json!([2, 1]),
+    );
+    for at in 0..3 {
+        until("all listeners to be shown", async || {
+            (shown(at).await? == all).then_some(())
+        })
+        .await;
+    }
+    // A server that was killed has no listeners; the others learn it by its silence.
+    tokio::task::block_in_place(|| system.signal(4, "-KILL"));
+    until("the killed server's listeners to be gone", async || {
+        let (by_server, online) = shown(1).await?;
+        let left = (
+            json!({"server-1": 1, "server-2": 0, "server-3": 0}),
+            json!([1]),
+        );
+        ((by_server, online) == left).then_some(())
+    })
+    .await;
+}
