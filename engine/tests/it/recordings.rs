@@ -296,6 +296,8 @@ fn every_verb_answers_for_every_shipped_reel_as_the_contract_says() {
             out("pieces"),
         );
         let (_, info, _) = json(&["info", whole]);
+        let (_, listed, _) = json(&["requests", whole, "--limit", "1"]);
+        let first = listed["requests"][0]["id"].as_str().expect("a number");
         // A short reel has several pieces, a long one many.
         let last_ns = info["last_t_ns"].as_u64().expect("events");
         let every = format!("{}ns", (last_ns / 5).min(9_000_000_000));
@@ -305,7 +307,7 @@ fn every_verb_answers_for_every_shipped_reel_as_the_contract_says() {
             (&["state", whole, "--at", "8s"], &[STATE]),
             (&["state", whole, "--at", "8s", "--via", "fold"], &[STATE]),
             (&["requests", whole, "--limit", "50"], &[REQUESTS]),
-            (&["request", whole, "1"], &[REQUEST]),
+            (&["request", whole, first], &[REQUEST]),
             (&["cat", whole, "--to", "2s"], &[CAT]),
             (&["replay", whole, "--to", "2s"], &[REPLAY]),
             (&["replay", whole, "--reverse"], &[REPLAY]),
