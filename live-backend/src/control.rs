@@ -57,6 +57,8 @@ pub(crate) enum Taker {
     Follower,
 }
 
+/// How long an operator waits for Redis with each step of a command that was carried out here.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Commands that may wait to be kept; each fault among them ends once more.
 const UNKEPT_MAX: usize = 256;
 
@@ -252,17 +254,19 @@ pub(crate) async fn restore(app: &Arc<App>) {
     }
 }
 
-/// Every setting with its value now, by path.
-pub(crate) async fn values(app: &App) -> Result<Map<String, Value>, AppError> {
+/// Every setting with its value now, by path; null where the queues cannot say.
+pub(crate) async fn values(app: &App) -> Map<String, Value> {
     let mut values = Map::new();
     for (name, ms) in DELAY_NAMES.into_iter().zip(app.faults.delays_ms()) {
         values.insert(format!("delays.{name}"), json!(ms));
     }
     let algorithm = app.upstreams.algorithm().name();
     values.insert("balancer.algorithm".to_owned(), json!(algorithm));
-    for queue in app.queues.counts().await? {
-        let path = format!("queues.{}.paused", queue.name);
-        values.insert(path, json!(queue.counts.is_paused));
+    let counts = app.queues.counts_if_any().await;
+    for (at, queue) in QUEUES.into_iter().enumerate() {
+        let is_paused = counts.as_ref().map(|all| all[at].counts.is_paused);
+        let path = format!("queues.{}.paused", queue.name());
+        values.insert(path, json!(is_paused));
     }
     for channel in [Channel::Email, Channel::InApp] {
         let (limits, name) = (app.crews.of(channel).limits(), first_queue(channel).name());
@@ -278,7 +282,7 @@ pub(crate) async fn values(app: &App) -> Result<Map<String, Value>, AppError> {
     }
     values.insert("load.enabled".to_owned(), json!(app.generated.is_on()));
     values.insert("load.rate_per_s".to_owned(), json!(app.generated.rate()));
-    Ok(values)
+    values
 }
 
 #[expect(

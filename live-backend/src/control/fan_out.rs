@@ -4,7 +4,7 @@
 //! of them (in_force).
 
 use super::in_force::InForce;
-use super::{ControlCommand, Reach, Taker};
+use super::{ANSWER_MAX, ControlCommand, Reach, Taker};
 use crate::app::App;
 use crate::websocket::{Bus, BusError, next_heard};
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,15 @@ pub(super) async fn tell(app: &App, command: ControlCommand) {
         command,
     };
     let message = serde_json::to_vec(&told).expect("names and numbers always serialize");
-    if let Err(error) = app.sockets.bus().tell(CHANNEL, message).await {
-        tracing::error!(%error, "other processes do not hear of a command: {error}");
+    // They look for themselves where they do not hear of it.
+    match tokio::time::timeout(ANSWER_MAX, app.sockets.bus().tell(CHANNEL, message)).await {
+        Ok(Ok(_listening)) => {}
+        Ok(Err(error)) => {
+            tracing::error!(%error, "other processes do not hear of a command yet: {error}");
+        }
+        Err(_elapsed) => {
+            tracing::error!("other processes do not hear of a command yet: Redis is silent");
+        }
     }
 }
 

@@ -6,7 +6,9 @@
 //! It lives as long as any process of the system renews it: such experiments end with the system.
 
 use super::paths::{self, Setting};
-use super::{ControlCommand, NewFault, Reach, Taker, apply_setting, begin_fault, end_fault};
+use super::{
+    ANSWER_MAX, ControlCommand, NewFault, Reach, Taker, apply_setting, begin_fault, end_fault,
+};
 use crate::faults::HeldFault;
 use crate::models::WallMs;
 use crate::telemetry::Place;
@@ -36,9 +38,18 @@ pub(super) async fn note_all(
     unkept: &mut VecDeque<ControlCommand>,
 ) -> bool {
     while let Some(command) = unkept.front() {
-        if let Err(error) = note(reach, bus, command).await {
-            tracing::error!(%error, "processes that start later do not know of a command yet: {error}");
-            return false;
+        match tokio::time::timeout(ANSWER_MAX, note(reach, bus, command)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "processes that start later do not know of a command yet: {error}");
+                return false;
+            }
+            Err(_elapsed) => {
+                tracing::error!(
+                    "processes that start later do not know of a command yet: Redis is silent"
+                );
+                return false;
+            }
         }
         unkept.pop_front();
     }

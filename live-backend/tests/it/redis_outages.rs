@@ -5,6 +5,7 @@
 use crate::harness::{Backend, Folder, until};
 use crate::redis_queues::{ask, sign_up};
 use crate::services::Redis;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Mails that a test waits for, at five a second.
@@ -98,4 +99,34 @@ async fn redis_may_stop_and_come_back_and_what_is_accepted_meanwhile_is_delivere
 #[tokio::test]
 async fn redis_may_be_killed_and_come_back_and_what_is_accepted_meanwhile_is_delivered() {
     check_an_outage(Redis::kill).await;
+}
+
+#[tokio::test]
+async fn a_command_is_carried_out_and_answered_while_redis_is_away() {
+    let Some(mut redis) = Redis::start().await else {
+        return;
+    };
+    let folder = Folder::new();
+    let backend = Backend::start(folder.path(), &["--queue", &redis.url()]);
+    let token = Some(backend.admin_token.as_str());
+    let address = "/api/live-view/control";
+    redis.kill();
+    let slow = json!({"fault": {"target": "smtp", "kind": "slow", "factor": 2}});
+    let (status, begun) = backend.post(address, &slow, token).await;
+    assert_eq!(status, 200, "{begun}");
+    let set = json!({"set": {"delays.queueing": 3}});
+    let (status, now) = backend.post(address, &set, token).await;
+    assert_eq!(status, 200, "{now}");
+    assert_eq!(now["settings"]["delays.queueing"], 3);
+    assert_eq!(now["faults"][0]["id"], begun["fault"]["id"]);
+    // Whether a queue is paused is known to Redis alone.
+    let paused = "queues.mail.paused";
+    assert_eq!(now["settings"].get(paused), Some(&Value::Null));
+    redis.restart().await;
+    until("the queues to be known again", async || {
+        let (status, now) = backend.get(address, token).await;
+        assert_eq!(status, 200, "{now}");
+        (now["settings"][paused] == false && now["settings"]["delays.queueing"] == 3).then_some(())
+    })
+    .await;
 }

@@ -66,8 +66,8 @@ struct Begun {
     for_s: Option<f64>,
 }
 
-pub(crate) async fn show(State(server): State<ServerState>) -> Result<Json<Now>, AppError> {
-    Ok(Json(as_it_is(&server.app).await?))
+pub(crate) async fn show(State(server): State<ServerState>) -> Json<Now> {
+    Json(as_it_is(&server.app).await)
 }
 
 pub(crate) async fn apply(
@@ -79,15 +79,15 @@ pub(crate) async fn apply(
     control::carry_out(app, command).await?;
     Ok(Json(Applied {
         fault,
-        now: as_it_is(app).await?,
+        now: as_it_is(app).await,
     }))
 }
 
-async fn as_it_is(app: &Arc<App>) -> Result<Now, AppError> {
-    Ok(Now {
-        settings: control::values(app).await?,
+async fn as_it_is(app: &Arc<App>) -> Now {
+    Now {
+        settings: control::values(app).await,
         faults: app.faults.list().into_iter().map(Shown::from).collect(),
-    })
+    }
 }
 
 /// Exactly one of `set`, `fault` and `end`.
