@@ -66,13 +66,22 @@ async fn restarting<F: Future<Output = ()> + Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::Readiness;
+    use crate::faults::Faults;
+    use crate::load_balancer::{LoadBalancer, Trust, Upstreams};
+    use crate::telemetry::topology::{TopologySettings, live_topology};
+    use crate::telemetry::{Clock, Place, Recorder, RecordingSettings};
     use axum::Router;
     use axum::body::Body;
-    use axum::http::Request;
+    use axum::http::{HeaderValue, Request};
     use axum::routing::get;
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    /// Time between two looks at the balancer's opinion, and how long it may take to change.
+    const LOOK: Duration = Duration::from_millis(10);
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     #[tokio::test]
     async fn a_crashed_server_answers_again_on_its_port_within_2_s() {
@@ -126,5 +135,68 @@ mod tests {
         tracker.wait().await;
         let request = Request::get(&url).body(Body::empty()).unwrap();
         assert!(client.request(request).await.is_err(), "nobody listens");
+    }
+
+    #[tokio::test]
+    async fn the_balancer_takes_a_server_back_that_hung_and_crashed() {
+        let listener = server::bind("test server", 0).await.unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let crash_now = CancellationToken::new();
+        let is_first = AtomicBool::new(true);
+        let make = {
+            let (crash_now, stop) = (crash_now.clone(), stop.clone());
+            move |listener: Arc<TcpListener>| {
+                let is_first = is_first.swap(false, Ordering::Relaxed);
+                let (crash_now, stop) = (crash_now.clone(), stop.clone());
+                async move {
+                    if is_first {
+                        crash_now.cancelled().await;
+                        panic!("as asked");
+                    }
+                    let routes = Router::new().route("/api/health", get(async || "here"));
+                    server::serve(listener, routes, stop).await;
+                }
+            }
+        };
+        let listener = Arc::new(listener);
+        let restarts = restarting("test", listener, make, tracker.clone(), stop.clone());
+        tracker.spawn(restarts);
+        let map = live_topology(&TopologySettings::default());
+        let settings = RecordingSettings::default();
+        let recorder = Recorder::start(Clock::start(), map, &settings).unwrap();
+        let upstreams = Arc::new(Upstreams::new([(Place::Server1, authority)]));
+        let balancer = LoadBalancer::new(
+            Arc::clone(&upstreams),
+            recorder.telemetry(),
+            Trust {
+                hop_secret: HeaderValue::from_static("secret"),
+                proxies: Vec::new(),
+            },
+            Readiness::new(),
+            Arc::new(Faults::default()),
+            tracker.clone(),
+            stop.clone(),
+            TaskTracker::new(),
+        );
+        balancer.start_health_checks(&tracker, &stop);
+        let seen = async |is_healthy: bool| {
+            let mut looks = tokio::time::interval(LOOK);
+            let looked = async {
+                while upstreams.all()[0].is_healthy() != is_healthy {
+                    looks.tick().await;
+                }
+            };
+            let in_time = tokio::time::timeout(PATIENCE, looked).await;
+            assert!(in_time.is_ok(), "healthy: {is_healthy}");
+        };
+        seen(false).await;
+        crash_now.cancel();
+        seen(true).await;
+        stop.cancel();
+        tracker.close();
+        tracker.wait().await;
+        drop(balancer);
+        recorder.finish().unwrap();
     }
 }
