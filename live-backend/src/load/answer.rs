@@ -31,6 +31,8 @@ pub enum ActionError {
     Refused {
         /// HTTP status.
         status: u16,
+        /// Its word for programs; empty where there is none.
+        code: String,
         /// Its words.
         reason: String,
     },
@@ -45,6 +47,17 @@ pub enum ActionError {
 }
 
 impl ActionError {
+    /// Whether the backend may have taken the request all the same: the answer was lost on its way, or came
+    /// from one that does not know.
+    pub(super) fn is_unclear(&self) -> bool {
+        match self {
+            Self::Http(_) | Self::Incomplete { .. } => true,
+            Self::Refused { status, code, .. } => {
+                matches!(status, 500 | 502 | 504) || code == "store_unavailable"
+            }
+        }
+    }
+
     /// A short name to count by.
     pub(super) fn label(&self) -> String {
         match self {
@@ -139,13 +152,13 @@ fn checked((status, body): (u16, Value)) -> Result<(u16, Value), ActionError> {
     if (200..300).contains(&status) {
         return Ok((status, body));
     }
-    let reason = body
-        .pointer("/error/message")
-        .and_then(Value::as_str)
-        .unwrap_or("no reason given");
+    let said = |pointer| body.pointer(pointer).and_then(Value::as_str);
     Err(ActionError::Refused {
         status,
-        reason: reason.to_owned(),
+        code: said("/error/code").unwrap_or_default().to_owned(),
+        reason: said("/error/message")
+            .unwrap_or("no reason given")
+            .to_owned(),
     })
 }
 

@@ -94,9 +94,13 @@ async fn close(
     clock: Clock,
 ) -> Option<Reconciliation> {
     let (_, heard) = tally.expected();
-    let jobs = |class| tally.accepted_of(class) * books::jobs_of(class);
+    let jobs = |count: fn(&Tally, Class) -> u64| {
+        let of_class = |class| count(tally, class) * books::jobs_of(class);
+        Class::ALL.into_iter().map(of_class).sum()
+    };
     let ours = Ours {
-        jobs: Class::ALL.into_iter().map(jobs).sum(),
+        jobs: jobs(Tally::accepted_of),
+        unclear: jobs(Tally::unclear_of),
         heard,
     };
     books::close(http, settings.token.as_deref(), before, ours, clock).await

@@ -19,6 +19,7 @@ struct ClassTally {
     sent: u64,
     accepted: u64,
     failed: u64,
+    unclear: u64,
     http: Times,
     delivery: Times,
 }
@@ -46,6 +47,7 @@ impl Tally {
             sent: 0,
             accepted: 0,
             failed: 0,
+            unclear: 0,
             http: Times::new(),
             delivery: Times::new(),
         };
@@ -93,6 +95,11 @@ impl Tally {
         self.classes[class.id().index()].accepted
     }
 
+    /// Failed requests of a class that may have been accepted.
+    pub(super) fn unclear_of(&self, class: Class) -> u64 {
+        self.classes[class.id().index()].unclear
+    }
+
     /// `http_ns` is absent where the request is not measured.
     pub(super) fn accepted(&mut self, class: Class, http_ns: Option<u64>, is_expected: bool) {
         let tally = &mut self.classes[class.id().index()];
@@ -105,7 +112,9 @@ impl Tally {
     }
 
     pub(super) fn failed(&mut self, class: Class, error: &ActionError) {
-        self.classes[class.id().index()].failed += 1;
+        let tally = &mut self.classes[class.id().index()];
+        tally.failed += 1;
+        tally.unclear += u64::from(error.is_unclear());
         *self.errors.entry(error.label()).or_insert(0) += 1;
         if let ActionError::Refused { status, .. } = error {
             *self.refused.entry(status.to_string()).or_insert(0) += 1;
