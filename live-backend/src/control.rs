@@ -73,7 +73,10 @@ pub(crate) async fn carry_out(app: &Arc<App>, command: ControlCommand) -> Result
     let reach = Reach::of(app);
     command.clone().apply(&reach, Taker::Origin).await?;
     unkept.push_back(command.clone());
-    in_force::note_all(&reach, app.sockets.bus(), &mut unkept).await;
+    let noting = in_force::note_all(&reach, app.sockets.bus(), &mut unkept);
+    if tokio::time::timeout(ANSWER_MAX, noting).await.is_err() {
+        tracing::error!("some commands are kept later: Redis is slow");
+    }
     fan_out::tell(app, command).await;
     Ok(())
 }

@@ -6,9 +6,7 @@
 //! It lives as long as any process of the system renews it: such experiments end with the system.
 
 use super::paths::{self, Setting};
-use super::{
-    ANSWER_MAX, ControlCommand, NewFault, Reach, Taker, apply_setting, begin_fault, end_fault,
-};
+use super::{ControlCommand, NewFault, Reach, Taker, apply_setting, begin_fault, end_fault};
 use crate::faults::HeldFault;
 use crate::models::WallMs;
 use crate::telemetry::Place;
@@ -16,7 +14,10 @@ use crate::websocket::{ANEW, Bus, BusError, MARK};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
+/// Longest wait until a command is kept, more than Redis may take for an answer.
+const KEEP_MAX: Duration = Duration::from_secs(4);
 /// A field for each setting and each fault.
 const SETTING: &str = "set:";
 const FAULT: &str = "fault:";
@@ -38,7 +39,7 @@ pub(super) async fn note_all(
     unkept: &mut VecDeque<ControlCommand>,
 ) -> bool {
     while let Some(command) = unkept.front() {
-        match tokio::time::timeout(ANSWER_MAX, note(reach, bus, command)).await {
+        match tokio::time::timeout(KEEP_MAX, note(reach, bus, command)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::error!(%error, "processes that start later do not know of a command yet: {error}");

@@ -59,7 +59,7 @@ const PING_MAX: Duration = Duration::from_millis(800);
 const CONNECTIONS_MAX: u32 = 64;
 /// Connections made at once; a burst after a restart needs several.
 const CONNECTING_MAX: u32 = 8;
-/// Turns for steps; more than there are runs at a time, so that requests do not wait for each other.
+/// Turns for steps: so many that requests seldom share one, which only makes them wait for each other.
 const TURNS: usize = 1024;
 /// Rest before a call that must succeed is made again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);

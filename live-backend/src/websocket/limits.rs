@@ -135,11 +135,9 @@ impl Sockets {
                 };
                 // Those that log in from now on are not meant.
                 let mut left = sockets.sockets_of(user);
-                if let Some(rooms) = sockets.rooms_at(live_view::NAMESPACE) {
-                    let watching = rooms.to(room_of(user)).sockets();
-                    watching.iter().for_each(live_view::end_batches);
-                    left.extend(watching);
-                }
+                let watching = sockets.sockets_at(live_view::NAMESPACE, user);
+                watching.iter().for_each(live_view::end_batches);
+                left.extend(watching);
                 for socket in left {
                     let stop = stop.clone();
                     all.spawn(async move {

@@ -20,7 +20,7 @@ pub(crate) use sending::Sending;
 use socketioxide::operators::BroadcastOperators;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// All client sockets; cheap to copy.
@@ -37,8 +37,8 @@ struct Inner {
     bus: Bus,
     /// `None` where all servers are in this process.
     presence: Option<Presence>,
-    /// The way to the rooms of all servers, once one is attached.
-    rooms: OnceLock<SocketIo>,
+    /// Those of this process's servers: through the first one the rooms of all servers are reached.
+    ios: Mutex<Vec<SocketIo>>,
     /// What is said about users is said in order.
     saying: tokio::sync::Mutex<()>,
     /// Servers of which Redis missed something and must be told everything anew.
@@ -87,7 +87,7 @@ impl Sockets {
                 open_count: AtomicU64::new(0),
                 bus,
                 presence,
-                rooms: OnceLock::new(),
+                ios: Mutex::default(),
                 saying: tokio::sync::Mutex::default(),
                 behind: Mutex::default(),
             }),
@@ -108,14 +108,14 @@ impl Sockets {
         self.inner.presence.as_ref()
     }
 
-    /// From now on rooms are reached through this server's Socket.IO; the first one stays.
+    /// One more server's Socket.IO.
     pub(super) fn reach_rooms_by(&self, io: SocketIo) {
-        self.inner.rooms.get_or_init(|| io);
+        self.ios().push(io);
     }
 
     /// The rooms of all servers.
     pub(super) fn rooms(&self) -> Option<BroadcastOperators<Adapter>> {
-        self.inner.rooms.get()?.of("/")
+        self.rooms_at("/")
     }
 
     /// The user's sockets by a name that others do not have; `None` where there are none, or all servers
@@ -127,7 +127,22 @@ impl Sockets {
 
     /// The rooms of another namespace, where this process has it.
     pub(super) fn rooms_at(&self, namespace: &str) -> Option<BroadcastOperators<Adapter>> {
-        self.inner.rooms.get()?.of(namespace)
+        self.ios().first()?.of(namespace)
+    }
+
+    /// The user's sockets in another namespace, at every server of this process.
+    pub(super) fn sockets_at(&self, namespace: &str, user: UserId) -> Vec<SocketRef> {
+        let ios = self.ios().clone();
+        let rooms = ios.iter().filter_map(|io| io.of(namespace));
+        let sockets = rooms.map(|rooms| rooms.to(room_of(user)).sockets());
+        sockets.flatten().collect()
+    }
+
+    fn ios(&self) -> MutexGuard<'_, Vec<SocketIo>> {
+        self.inner
+            .ios
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes to every socket of the user, on whichever server; where some are named, only to those.

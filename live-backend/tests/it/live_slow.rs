@@ -94,6 +94,16 @@ async fn simulate(backend: &Backend, count: u64) {
 
 #[tokio::test]
 async fn a_slow_client_whose_session_ends_is_put_out_all_the_same() {
+    is_put_out_at("server-1").await;
+}
+
+#[tokio::test]
+async fn so_it_is_at_every_server_of_the_process() {
+    is_put_out_at("server-3").await;
+}
+
+/// A client of this server that does not read, and whose session ends, hears little of what it was not sent.
+async fn is_put_out_at(server: &str) {
     let folder = Folder::new();
     let mut backend = Backend::start(folder.path(), &["--record", "off"]);
     let ada = backend.user("ada").await;
@@ -104,7 +114,7 @@ async fn a_slow_client_whose_session_ends_is_put_out_all_the_same() {
     let made = backend.http.send(Method::PUT, &path, body, token).await;
     assert_eq!(made.expect("an answer").0, 200);
     let ada = backend.log_in("ada").await;
-    let url = backend.ready()["urls"]["server-1"]
+    let url = backend.ready()["urls"][server]
         .as_str()
         .expect("a URL")
         .to_owned();

@@ -129,4 +129,11 @@ async fn a_command_is_carried_out_and_answered_while_redis_is_away() {
         (now["settings"][paused] == false && now["settings"]["delays.queueing"] == 3).then_some(())
     })
     .await;
+    until("the command to be kept for other processes", async || {
+        let mut connection = redis.connection().await;
+        let field = ["HGET", "flowreel:in-force", "set:delays.queueing"];
+        let kept: Option<String> = ask(&mut connection, &field).await;
+        (kept.as_deref() == Some("3")).then_some(())
+    })
+    .await;
 }

@@ -3,7 +3,8 @@
 //! Belongs here: doing away with what another one left. Does not belong here: building.
 //!
 //! Cargo knows a source by its path within the checkout, and tests know their data by the path they were
-//! built at: of two checkouts that share a target folder, one would run the other's tests.
+//! built at: of two checkouts that share a target folder, one would run the other's tests. Only what `cargo
+//! xtask test` builds is told apart, and not where two of them run at once.
 
 use crate::environment::Environment;
 use crate::process;
@@ -23,9 +24,11 @@ pub(super) fn claim(environment: &Environment) -> Result<Ending> {
         "flowreel-live-backend",
         "flowreel-visualizer",
     ];
-    let mut arguments = vec!["clean", "--quiet", "--locked"];
-    arguments.extend(packages.iter().flat_map(|package| ["-p", package]));
-    process::run(&mut environment.cargo(&arguments))?;
+    for profile in ["dev", "release"] {
+        let mut arguments = vec!["clean", "--quiet", "--locked", "--profile", profile];
+        arguments.extend(packages.iter().flat_map(|package| ["-p", package]));
+        process::run(&mut environment.cargo(&arguments))?;
+    }
     std::fs::create_dir_all(&environment.target)
         .and_then(|()| std::fs::write(&mark, &root))
         .with_context(|| format!("{} cannot be written", mark.display()))?;

@@ -51,11 +51,12 @@ impl Mongo {
     }
 
     /// Steps of one request take turns: each writes to the document of the request, and those that meet there
-    /// abort each other's transactions.
-    async fn turn(&self, request: RequestId) -> MutexGuard<'_, ()> {
+    /// abort each other's transactions. Once this stops nobody waits for a turn.
+    pub(super) async fn turn(&self, request: RequestId) -> Option<MutexGuard<'_, ()>> {
         let turns = &self.inner.turns;
         let at = usize::try_from(request.0).unwrap_or_default() % turns.len();
-        turns[at].lock().await
+        let turn = turns[at].lock();
+        self.inner.stopping.run_until_cancelled(turn).await
     }
 
     /// Stores a step: the job's new document, or its last one; `None` where it is not as the step needs it.

@@ -312,3 +312,39 @@ async fn a_transaction_that_its_process_left_holds_nobody_up() {
     assert!(found.is_delivered);
     assert_eq!(found.news.title, "t");
 }
+
+#[tokio::test]
+async fn steps_of_one_request_take_turns_and_others_do_not_wait() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let mongo = Mongo::open(&server.address("turns")).await.unwrap();
+    let mut steps = Vec::new();
+    for (at, request) in [(1, 7), (2, 8)] {
+        let created = mongo.create_user(
+            user(&format!("a{at}@b.example")),
+            welcome(&format!("n{at}")),
+            WallMs(5),
+        );
+        let (_, jobs) = created.await.unwrap();
+        let run = RunEnd {
+            request: RequestId(request),
+            ..run(&jobs[0], 1)
+        };
+        steps.push(mongo.step(run, RunStep::DELIVERED, WallMs(6)));
+    }
+    let (of_other, own) = (steps.pop().unwrap(), steps.pop().unwrap());
+    let turn = mongo.turn(RequestId(7)).await;
+    let mut own = std::pin::pin!(own);
+    tokio::select! {
+        biased;
+        _stored = &mut own => panic!("it did not wait for its turn"),
+        stored = of_other => stored.unwrap(),
+    }
+    drop(turn);
+    own.await.unwrap();
+    // Once the process stops, nobody waits for whoever is stuck.
+    let _held = mongo.turn(RequestId(7)).await;
+    mongo.stop_waiting();
+    assert!(mongo.turn(RequestId(7)).await.is_none());
+}

@@ -4,6 +4,7 @@
 
 use super::LiveView;
 use crate::telemetry::Place;
+use crate::websocket::audience::Listeners;
 use crate::websocket::presence::RENEWAL;
 use crate::websocket::registry::Sockets;
 use tokio::time::MissedTickBehavior;
@@ -31,8 +32,10 @@ impl LiveView {
             let audience = &view.inner.audience;
             let mut ticks = tokio::time::interval(RENEWAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-                for &server in &view.inner.parts.served {
+            let served = &view.inner.parts.served;
+            let mut round = async || {
+                ticks.tick().await;
+                for &server in served {
                     let listeners = audience.listeners(server);
                     if let Err(error) = presence.tell_listeners(server, &listeners).await {
                         tracing::debug!(%error, "other processes do not learn who listens: {error}");
@@ -40,6 +43,13 @@ impl LiveView {
                 }
                 // Without an answer nothing is shown of them, rather than what was so once.
                 audience.heard(presence.listeners(&beside).await.unwrap_or_default());
+            };
+            while stop.run_until_cancelled(round()).await.is_some() {}
+            for &server in served {
+                let nobody = Listeners::default();
+                if let Err(error) = presence.tell_listeners(server, &nobody).await {
+                    tracing::debug!(%error, "a server's listeners are shown a little longer: {error}");
+                }
             }
         });
     }
