@@ -196,7 +196,7 @@ impl Settings {
         check_topic_log(args, &sources)?;
         let record = sources.text(args.record.as_deref(), &["FLOWREEL_RECORD"], "record")?;
         let data = sources.text(args.data.as_deref(), &["FLOWREEL_DATA"], "data")?;
-        let origins = sources.text(None, &["CORS_ORIGIN", "FRONTEND_URL"], "cors_origin")?;
+        let origins = origins(&sources)?;
         let scale = sources.number(
             args.retry_scale.as_deref(),
             &["FLOWREEL_RETRY_SCALE"],
@@ -240,11 +240,7 @@ impl Settings {
             retry_scale: scale,
             live_view_auth: LiveViewAuth::read(&sources)?,
             trusted_proxies: proxies::trusted(&sources)?,
-            origins: list(
-                origins
-                    .as_deref()
-                    .unwrap_or("http://localhost:3000,http://localhost:3003"),
-            ),
+            origins,
             mail_rate_per_s: rate(&sources, "MAIL_QUEUE_RATE", "mail_queue_rate", 5.0)?,
             in_app_rate_per_s: rate(&sources, "INAPP_QUEUE_RATE", "inapp_queue_rate", 10.0)?,
             mail_concurrency: to_usize(whole(
@@ -338,6 +334,17 @@ fn check_topic_log(args: &Args, sources: &Sources<'_>) -> Result<(), ConfigError
         })
 }
 
+/// Those of both variables, or of the file.
+fn origins(sources: &Sources) -> Result<Vec<String>, ConfigError> {
+    let frontend = sources.said(None, &["FRONTEND_URL"]);
+    let origins = match (sources.said(None, &["CORS_ORIGIN"]), frontend) {
+        (None, None) => sources.text(None, &[], "cors_origin")?,
+        (first, second) => Some([first, second].map(Option::unwrap_or_default).join(",")),
+    };
+    let default = "http://localhost:3000,http://localhost:3003";
+    Ok(list(origins.as_deref().unwrap_or(default)))
+}
+
 fn list(text: &str) -> Vec<String> {
     text.split(',')
         .map(str::trim)
@@ -372,9 +379,18 @@ mod tests {
                 recorder: 8005
             }
         );
+        let origins = |set: &[(&str, &str)]| read(&[], set).unwrap().origins;
+        let default = ["http://localhost:3000", "http://localhost:3003"];
+        assert_eq!(settings.origins, default);
+        let (cors, frontend) = (
+            ("CORS_ORIGIN", "http://a, http://b"),
+            ("FRONTEND_URL", "http://c"),
+        );
+        assert_eq!(origins(&[cors]), ["http://a", "http://b"]);
+        assert_eq!(origins(&[frontend]), ["http://c"]);
         assert_eq!(
-            settings.origins,
-            ["http://localhost:3000", "http://localhost:3003"]
+            origins(&[cors, frontend]),
+            ["http://a", "http://b", "http://c"]
         );
         assert_eq!(
             (settings.mail_concurrency, settings.in_app_concurrency),

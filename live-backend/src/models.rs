@@ -255,6 +255,13 @@ mod tests {
                 kind
             );
         }
+        let names: Vec<&str> = NotificationType::ALL.iter().map(|it| it.name()).collect();
+        let five = "signup login reset_password purchase friend_request";
+        assert_eq!(names.join(" "), five);
+        for word in ["\"party\"", "\"Login\"", "\"\"", "1", "null"] {
+            let read = serde_json::from_str::<NotificationType>(word);
+            assert!(read.is_err(), "{word}");
+        }
         assert!(serde_json::from_str::<InAppStatus>("\"read\"").is_err());
         assert!(serde_json::from_str::<EmailStatus>("\"sent\"").is_err());
         assert!(serde_json::from_str::<Priority>("\"asap\"").is_err());

@@ -310,8 +310,13 @@ impl Worked {
         let sockets = Sockets::new(common.bus.clone());
         let service = NotificationService::new(store.clone(), queues.clone());
         let stopping = common.stopping.clone();
+        let crews = Arc::new(work::crews(settings));
         let live_view = LiveView::new(live_view::Parts {
             telemetry: telemetry.clone(),
+            run_count: {
+                let crews = Arc::clone(&crews);
+                Box::new(move |channel| crews.of(channel).limits().run_count())
+            },
             tokens: Arc::clone(common.tokens),
             store: store.clone(),
             service: service.clone(),
@@ -334,7 +339,7 @@ impl Worked {
             balancer_authority: authority(&settings.hosts.balancer, common.ports.balancer),
             tracker: TaskTracker::new(),
             stopping,
-            crews: Arc::new(work::crews(settings)),
+            crews,
             generated: Generated::default(),
             commands: tokio::sync::Mutex::default(),
             readiness: common.readiness.clone(),

@@ -231,6 +231,9 @@ mod tests {
             "each part may hold what an address may not"
         );
         assert_eq!(queue_of(&[], &parts[..1]), "redis://h:6379");
+        assert_eq!(queue_of(&[], &[]), "embedded");
+        let secret = [("REDIS_HOST", "h"), ("REDIS_PASSWORD", "p")];
+        assert_eq!(queue_of(&[], &secret), "redis://:p@h:6379");
         let both = [("REDIS_HOST", "h"), ("REDIS_URL", "redis://other:1")];
         assert_eq!(queue_of(&[], &both), "redis://other:1");
         let flag = ["--queue", "rediss://third:2"];

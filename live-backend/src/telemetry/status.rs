@@ -55,11 +55,9 @@ pub struct SystemMetrics {
     pub active_requests: u64,
     /// Requests begun in the last full second.
     pub requests_per_second: u64,
-    /// Mean time to the server's answer over the last minute, in ms; absent without any.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Mean time to the server's answer over the last minute, in ms; null without any.
     pub average_latency: Option<f64>,
-    /// Badly ended among those finished in the last minute, in percent; absent without any.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Badly ended among those finished in the last minute, in percent; null without any.
     pub error_rate: Option<f64>,
     /// Time since the start, such as `1d 02:03:04`.
     pub uptime: String,
@@ -355,6 +353,8 @@ impl Telemetry {
         let has_runs = matches!(queue, Place::Mail | Place::InApp);
         let servers = self.topology().components[worker.component().index()].servers;
         let active = if has_runs { run.in_service.value } else { 0 };
+        // A job is processed once its run has ended; those that rest are once they go on.
+        let processed = &if has_runs { run } else { held }.departures_window;
         QueueStatus {
             name: queue.name().to_owned(),
             waiting: held.waiting.value,
@@ -366,7 +366,7 @@ impl Telemetry {
             },
             failed: if has_runs { run.failed } else { held.failed },
             delayed: held.in_service.value,
-            processing_rate: held.departures_window.rate_per_s(now, RATE_WINDOW_S),
+            processing_rate: processed.rate_per_s(now, RATE_WINDOW_S),
             average_wait_time: held.waiting_time.mean_s().map(ms_from_s),
             workers: WorkerCounts {
                 active,

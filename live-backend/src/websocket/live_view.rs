@@ -20,7 +20,7 @@ use super::message::{AuthError, AuthSuccess, text_of};
 use super::namespace::{bus_error, room_of};
 use crate::faults::Faults;
 use crate::load_balancer::Upstreams;
-use crate::models::WallMs;
+use crate::models::{Channel, WallMs};
 use crate::notification_service::NotificationService;
 use crate::security::tokens::{Claims, Permission, Tokens};
 use crate::store::Store;
@@ -58,6 +58,8 @@ pub(crate) struct LiveView {
 /// The parts it looks at.
 pub(crate) struct Parts {
     pub(crate) telemetry: Telemetry,
+    /// How many runs a channel's workers may have at a time, as it is set now.
+    pub(crate) run_count: Box<dyn Fn(Channel) -> u64 + Send + Sync>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) store: Store,
     pub(crate) service: NotificationService,

@@ -20,6 +20,13 @@ pub(crate) struct Limits {
     pub(crate) rate_per_s: f64,
 }
 
+impl Limits {
+    /// Runs of all workers at a time.
+    pub(crate) const fn run_count(self) -> u64 {
+        self.count.saturating_mul(self.concurrency) as u64
+    }
+}
+
 /// The workers of one channel in this process.
 pub(crate) struct Crew {
     limits: watch::Sender<Limits>,

@@ -328,9 +328,8 @@ async fn who_comes_and_goes_is_seen_in_the_live_view_within_a_second() {
     let seen = begun.elapsed();
     assert!(seen < Duration::from_secs(1), "left, seen after {seen:?}");
     let after = told(0, begun).await;
-    // A card is told once a second at most, in batches of 100 ms.
     for told in [before, after] {
-        assert!(told < Duration::from_millis(1500), "told after {told:?}");
+        assert!(told < Duration::from_secs(1), "told after {told:?}");
     }
 }
 

@@ -99,10 +99,13 @@ done({ first, id, all });
         .1
         .as_object()
         .expect("a map");
+    // Each of them, null where nothing is known yet.
     for key in [
         "systemStatus",
         "activeRequests",
         "requestsPerSecond",
+        "averageLatency",
+        "errorRate",
         "uptime",
         "timestamp",
     ] {

@@ -206,8 +206,11 @@ async fn requests_are_listed_filtered_and_sorted_and_figures_kept() {
             get(&backend, &format!("/api/live-view/requests?{query}"), token).await;
         assert_eq!(status, 400, "{query}: {answer}");
     }
-    let (status, _) = get(&backend, "/api/live-view/requests/424242", token).await;
-    assert_eq!(status, 404);
+    let (status, unknown) = get(&backend, "/api/live-view/requests/424242", token).await;
+    assert_eq!(
+        (status, &unknown["error"]["code"]),
+        (404, &json!("not_found"))
+    );
     let journey = backend.journey(ids[0].as_str().expect("an id")).await;
     assert_eq!(journey["request"]["metadata"]["simulated"], true);
 

@@ -71,6 +71,9 @@ async fn the_first_flow_lies_in_mongodb_for_others_to_see() {
     let (status, asked) = backend.post("/api/friend-requests", &body, bob_token).await;
     assert_eq!(status, 201, "{asked}");
     assert_eq!(notification(&mut socket).await["type"], "friend_request");
+    let forgot = json!({"email": "ada@people.example"});
+    let (status, reset) = backend.post("/api/reset-password", &forgot, None).await;
+    assert!((200..300).contains(&status), "{reset}");
     let again =
         json!({"username": "ada", "email": "ada@people.example", "password": "correct horse 1"});
     let (status, refused) = backend.post("/api/signups", &again, None).await;
@@ -103,6 +106,9 @@ async fn the_first_flow_lies_in_mongodb_for_others_to_see() {
     assert_eq!(purchase.get_str("item").unwrap(), "Blue lantern");
     let friend = one(&database, "friendRequests", doc! {}).await.unwrap();
     assert_eq!(friend.get_i64("toUserId").unwrap(), ada_id);
+    let reset = one(&database, "resetPasswords", doc! { "userId": ada_id })
+        .await
+        .unwrap();
     // What a record says of its messages is what the messages say themselves.
     for (record, field, collection) in [
         (&signup, "welcomeEmail", "emailNotifications"),
@@ -112,6 +118,7 @@ async fn the_first_flow_lies_in_mongodb_for_others_to_see() {
         (&purchase, "inAppNotification", "inAppNotifications"),
         (&friend, "emailNotification", "emailNotifications"),
         (&friend, "inAppNotification", "inAppNotifications"),
+        (&reset, "emailNotification", "emailNotifications"),
     ] {
         let id = at(record, &format!("{field}.notificationId")).expect("an id");
         let message = one(&database, collection, doc! { "_id": id })

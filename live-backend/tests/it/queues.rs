@@ -235,6 +235,19 @@ async fn say_why_the_next_waits(parts: &[&str]) {
     control(&backend, &json!({"end": begun["fault"]["id"]})).await;
     wait_for(&backend, "mail", "completed", 8).await;
     assert_eq!(backend.mails().len(), 8);
+    // The cards know how many runs the workers may have now, at each queue that they serve.
+    for (count, idle) in [(2, 10), (0, 0)] {
+        control(&backend, &json!({"set": {"workers.mail.count": count}})).await;
+        until("the cards to tell the workers", async || {
+            let status = backend.status().await;
+            let queues = status["queues"].as_array().expect("a list").iter();
+            let own = queues.filter(|it| it["name"] == "mail" || it["name"] == "retry-1");
+            let workers: Vec<&Value> = own.map(|it| &it["workers"]).collect();
+            let all = json!({"active": 0, "idle": idle});
+            (workers == [&all, &all]).then_some(())
+        })
+        .await;
+    }
     sound_reel(&backend.stop());
 }
 

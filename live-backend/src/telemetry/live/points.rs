@@ -212,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn an_e_mail_alone_has_no_points_of_a_notification() {
+        let points = points(|telemetry| {
+            let part = telemetry.begin_request(Class::ResetPassword, 0);
+            let parts = telemetry.split(part, 1);
+            let mail = telemetry.email_queued(parts[0], Place::Server2, 1, 900);
+            let run = telemetry.pick_up(mail, Place::Mail, Place::MailWorker);
+            run.call(Place::Smtp).email_sent(250);
+            run.job_completed();
+            part.request
+        });
+        let told = points["notification"].as_object().expect("a group");
+        let names: Vec<&str> = told.keys().map(String::as_str).collect();
+        assert_eq!(names, ["emailQueued", "emailSent"]);
+    }
+
+    #[test]
     fn the_points_of_a_login_are_all_there_and_in_order() {
         let points = points(play_login);
         for (group, names) in [

@@ -150,9 +150,22 @@ fn queues_tell_how_fast_they_go_and_how_long_jobs_wait() {
         story
             .tell(at, EventKind::RequestBegun, Place::Clients, number)
             .tell(at, EventKind::JobAdded, Place::Mail, number)
-            .tell(at, EventKind::JobPickedUp, Place::Mail, number);
+            .tell(at, EventKind::JobPickedUp, Place::Mail, number)
+            .tell(at, EventKind::Arrived, Place::MailWorker, number)
+            .tell(at, EventKind::ServiceStarted, Place::MailWorker, number);
     }
+    // None has ended.
     let card = queue(&story, 11 * S);
+    assert!(
+        card.processing_rate.abs() < 1e-9,
+        "{}",
+        card.processing_rate
+    );
+    for number in 1..=50 {
+        let at = 11 * S + number * 190 * MS;
+        story.tell(at, EventKind::ServiceEnded, Place::MailWorker, number);
+    }
+    let card = queue(&story, 21 * S);
     assert!(
         (card.processing_rate - 5.0).abs() < 1e-9,
         "{}",

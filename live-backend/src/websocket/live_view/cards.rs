@@ -5,11 +5,12 @@
 
 use super::LiveView;
 use crate::load_balancer::Upstream;
+use crate::models::Channel;
 use crate::telemetry::Place;
 use crate::telemetry::live::figures::ChannelRates;
 use crate::telemetry::status::{
     ComponentStatus, DatabaseStatus, EmailStatus, LiveStatus, QueueStatus, RecordingStatus,
-    RequestTotals, ServerStatus, SystemMetrics, WebsocketStatus,
+    RequestTotals, ServerStatus, SystemMetrics, WebsocketStatus, WorkerCounts,
 };
 use crate::websocket::audience::{ByServer, OnlineUser, Present, Room};
 use serde::Serialize;
@@ -96,7 +97,7 @@ impl LiveView {
             metrics,
             timestamp,
             servers,
-            queues,
+            mut queues,
             database,
             mut websocket,
             email,
@@ -112,6 +113,7 @@ impl LiveView {
         let (reads_per_second, writes_per_second) = rates.store_per_s();
         websocket.messages_per_second = rates.messages_per_s();
         drop(rates);
+        self.count_workers(&mut queues);
         let Present {
             sockets,
             user_count,
@@ -145,6 +147,30 @@ impl LiveView {
             online_users: users,
             requests,
             recording,
+        }
+    }
+
+    /// A channel's workers serve each of its queues; how many they may be is set while they run.
+    fn count_workers(&self, queues: &mut [QueueStatus]) {
+        for (channel, of_channel) in [
+            (
+                Channel::Email,
+                [Place::Mail, Place::Retry1, Place::Retry2].as_slice(),
+            ),
+            (Channel::InApp, [Place::InApp, Place::InAppRetry].as_slice()),
+        ] {
+            let first = queues.iter().find(|it| it.name == of_channel[0].name());
+            let active = first.map_or(0, |it| it.active);
+            let all = (self.inner.parts.run_count)(channel);
+            let workers = WorkerCounts {
+                active,
+                idle: all.saturating_sub(active),
+            };
+            for place in of_channel {
+                if let Some(queue) = queues.iter_mut().find(|it| it.name == place.name()) {
+                    queue.workers = workers;
+                }
+            }
         }
     }
 

@@ -60,6 +60,7 @@ struct Told {
     status: [Option<(&'static str, bool)>; Place::ALL.len()],
     card: [Option<Value>; Place::ALL.len()],
     card_at: [u64; Place::ALL.len()],
+    connections: u64,
 }
 
 impl LiveView {
@@ -95,6 +96,7 @@ impl LiveView {
             status: [None; Place::ALL.len()],
             card: std::array::from_fn(|_| None),
             card_at: [0; Place::ALL.len()],
+            connections: 0,
         };
         let mut ticks = tokio::time::interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -188,6 +190,9 @@ impl LiveView {
 impl Told {
     /// Tells components whose status, or whose card, is not what was told last.
     fn compare(&mut self, status: &Status, look: u64, is_heard: bool, news: &mut Vec<Payload>) {
+        let connections = status.cards.websocket.recorded.total_connections;
+        let some_came_or_went =
+            std::mem::replace(&mut self.connections, connections) != connections;
         for (index, (component, place)) in status.components.iter().zip(Place::ALL).enumerate() {
             let now = Some((component.status, component.healthy));
             let before = std::mem::replace(&mut self.status[index], now);
@@ -203,7 +208,10 @@ impl Told {
                 self.card[index] = None;
                 continue;
             }
-            let is_due = self.card[index].is_none() || look >= self.card_at[index] + CARD_LOOKS;
+            // Who comes and goes is seen within a second (requirement NB-149).
+            let is_urgent = place == Place::Websocket && some_came_or_went;
+            let is_due =
+                is_urgent || self.card[index].is_none() || look >= self.card_at[index] + CARD_LOOKS;
             if !is_due {
                 continue;
             }
