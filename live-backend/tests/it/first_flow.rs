@@ -8,12 +8,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn what_people_do_reaches_their_sockets_and_their_mail_and_is_recorded() {
     let folder = Folder::new();
-    let mut backend = Backend::start(folder.path(), &[]);
+    let mut backend = Backend::start(folder.path(), &["all"]);
     let ada = backend.user("ada").await;
     let token = ada["sessionToken"].as_str().expect("a token");
     let mut socket = backend.socket(token).await;
@@ -22,6 +22,19 @@ async fn what_people_do_reaches_their_sockets_and_their_mail_and_is_recorded() {
 
     backend.log_in("ada").await;
     assert_eq!(notification(&mut socket).await["type"], "login");
+    // Each of the two logins makes a mail and a notification, and tells of both.
+    until("both ways of both logins", async || {
+        let mails = backend.mails();
+        let of_logins = mails.iter().filter(|it| it.contains("Subject: New login"));
+        let listed = backend.read("/api/logins").await;
+        let logins = listed["logins"].as_array().expect("a list");
+        let told = |login: &Value, field: &str| login[field]["status"] == "delivered";
+        let all_told = logins
+            .iter()
+            .all(|login| told(login, "loginAlertEmail") && told(login, "loginInAppNotification"));
+        (of_logins.count() == 2 && logins.len() == 2 && all_told).then_some(())
+    })
+    .await;
 
     let purchase = json!({"item": "Blue lantern", "amount": 12.5, "currency": "EUR"});
     let (status, bought) = backend.post("/api/purchases", &purchase, Some(token)).await;

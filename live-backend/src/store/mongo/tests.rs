@@ -124,7 +124,14 @@ async fn documents_have_the_fields_of_their_collection_and_others_are_refused() 
     let refused = read("emailNotifications").update_one(doc! {}, update).await;
     assert!(refused.is_err());
     let indexes = read("signups").list_index_names().await.unwrap();
-    assert!(indexes.contains(&"email_unique".to_owned()), "{indexes:?}");
+    for name in ["email_unique", "userId_unique"] {
+        assert!(indexes.contains(&name.to_owned()), "{indexes:?}");
+    }
+    let mut twice = read("signups").find_one(doc! {}).await.unwrap().unwrap();
+    twice.insert("_id", "another");
+    twice.insert("email", "another@b.example");
+    let refused = read("signups").insert_one(twice).await.unwrap_err();
+    assert!(refused.to_string().contains("userId_unique"), "{refused}");
 }
 
 #[tokio::test]
