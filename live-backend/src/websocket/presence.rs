@@ -21,6 +21,9 @@ const LIFE: Duration = Duration::from_secs(4);
 /// How long a worker's address stays: somewhat longer than it waits.
 const ADDRESS_LIFE: Duration = Duration::from_secs(10);
 
+/// How long it is known who confirmed: longer than the next worker takes to come to a run that was killed.
+const CONFIRMED_LIFE: Duration = Duration::from_secs(60);
+
 /// What one server says about one of its users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Online {
@@ -69,12 +72,18 @@ impl Presence {
         channel_of(&self.instance)
     }
 
-    /// The user's sockets now, and a note that this process waits for a confirmation.
-    pub(super) async fn expect(&self, user: UserId, notification: &str) -> Result<Seen, BusError> {
+    /// The user's sockets now, and a note that this process waits for a confirmation; also which socket has
+    /// confirmed it already, to a worker that was killed before it could store that.
+    pub(super) async fn expect(
+        &self,
+        user: UserId,
+        notification: &str,
+    ) -> Result<(Seen, Option<String>), BusError> {
         let mut asked = redis::pipe();
         for place in Place::SERVERS {
             asked.hget(users_key(place), user.0);
         }
+        asked.get(confirmed_key(user, notification));
         let address = address_key(user, notification);
         asked
             .cmd("SET")
@@ -83,8 +92,9 @@ impl Presence {
             .arg("PX")
             .arg(millis(ADDRESS_LIFE))
             .ignore();
-        let found: [Option<String>; 3] = asked.query_async(&mut self.redis.clone()).await?;
-        Ok(read(found))
+        let (first, second, third, confirmed_by) =
+            asked.query_async(&mut self.redis.clone()).await?;
+        Ok((read([first, second, third]), confirmed_by))
     }
 
     /// The user's sockets now.
@@ -105,6 +115,14 @@ impl Presence {
         let Some(worker) = worker else {
             return Ok(false);
         };
+        let mut kept = redis::cmd("SET");
+        kept.arg(confirmed_key(
+            UserId(confirmation.user),
+            &confirmation.notification,
+        ));
+        kept.arg(&confirmation.socket_id);
+        kept.arg("PX").arg(millis(CONFIRMED_LIFE));
+        kept.exec_async(&mut self.redis.clone()).await?;
         let message = serde_json::to_vec(confirmation).expect("texts always serialize");
         let heard = self.bus.tell(&channel_of(&worker), message).await?;
         Ok(heard > 0)
@@ -199,6 +217,10 @@ fn users_key(server: Place) -> String {
 
 fn listeners_key(server: Place) -> String {
     format!("flowreel:listeners:{}", server.name())
+}
+
+fn confirmed_key(user: UserId, notification: &str) -> String {
+    format!("flowreel:confirmed-by:{user}:{notification}")
 }
 
 fn address_key(user: UserId, notification: &str) -> String {

@@ -203,8 +203,17 @@ impl Sockets {
             tracing::warn!(%error, "a notification cannot be sent to the servers: {error}");
             DeliveryFault::Unwritable
         };
-        let seen = presence.expect(user, &message.id).await;
-        let seen = seen.map_err(|error| unreachable(&error))?;
+        let expected = presence.expect(user, &message.id).await;
+        let (seen, confirmed_by) = expected.map_err(|error| unreachable(&error))?;
+        if let Some(socket_id) = confirmed_by {
+            // Told already: the worker that heard of it was killed before it stored that.
+            let servers = names_of(seen.iter().map(|(server, _)| *server));
+            let mut sending = self.sending(user, message, Some(seen));
+            (sending.servers, sending.socket_count) = (servers, 1);
+            writes();
+            self.confirm_here(user, &message.id, socket_id);
+            return Ok(sending);
+        }
         // Others have come: what was written to those before goes first there.
         if seen.is_empty() || only_to.is_some_and(|sockets| sockets != name_of(&seen)) {
             return Err(DeliveryFault::Offline);

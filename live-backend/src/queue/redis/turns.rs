@@ -111,8 +111,9 @@ impl Inner {
                 Ok(true) => Turn::Now {
                     sockets: Some(sockets.clone()),
                 },
-                // Stored already, and about to be announced or taken: sooner than this one would be back.
-                Ok(false) if earlier.len() <= FEW && Instant::now() < give_up_at => {
+                // Stored already, and about to be announced or taken: sooner than this one would be back. What was
+                // woken needs longer, and a second look would find that it does not rest and let this one pass.
+                Ok(false) if is_soon(&earlier) && Instant::now() < give_up_at => {
                     // Whoever moves here tells nothing of those elsewhere, and may move a thousand times a second.
                     tokio::time::sleep_until(Instant::now() + LOOK_AGAIN).await;
                     continue;
@@ -179,6 +180,11 @@ impl Inner {
     }
 }
 
+/// Whether the earlier ones may all be written within a moment.
+fn is_soon(earlier: &[EarlierJob]) -> bool {
+    earlier.len() <= FEW && earlier.iter().all(|it| !it.is_missed)
+}
+
 /// The full quarter of a second at which a job comes again: one later at most than it is to rest.
 fn due_after(now_ms: u64, rest: Duration) -> u64 {
     let quarter_ms = u64::try_from(REST.as_millis()).unwrap_or(u64::MAX);
@@ -204,5 +210,17 @@ mod tests {
         assert_eq!(due(usize::MAX), 12_250);
         assert_eq!(due_after(10_249, REST), 10_500);
         assert_eq!(due_after(10_250, REST), 10_750);
+    }
+
+    #[test]
+    fn who_was_missed_is_not_waited_for_in_the_worker() {
+        let job = |is_missed| EarlierJob {
+            id: 1,
+            attempt: 1,
+            is_missed,
+        };
+        assert!(is_soon(&[job(false); FEW]));
+        assert!(!is_soon(&[job(false); FEW + 1]));
+        assert!(!is_soon(&[job(false), job(true)]));
     }
 }
